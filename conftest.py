@@ -1,0 +1,3 @@
+"""Loads the gate's plugin; it stays out of the way until a scenario is collected."""
+
+pytest_plugins = ["harness.plugin"]

@@ -1,0 +1,204 @@
+"""What the file itself says: whether it is sound, how full it is, what it is made of."""
+
+import sqlite3
+
+from .connection import scalar
+from .errors import DatabaseCorruptError, NotADatabaseError
+from .examination import Case, ContentCheck, Examination, Outcome, held_against, named
+from .file_checks import MEGABYTE
+from .findings import Level
+from .schema import indexes_missing
+from .translation import translate
+from .wal import WalWalk
+
+FRAMES = "wal.frames"
+_PROBLEMS_MOST = 20
+# A log's header, and one frame with the smallest page: less can hold no transaction.
+_SMALLEST_LOG_BYTES = 32 + 24 + 512
+
+
+def check_opens(exam: Examination) -> Outcome:
+    """The file opens, and is a queue that this program knows."""
+    made_by = "this program" if exam.layout.version else "another program"
+    message = f"The file opens and holds a queue made by {made_by}."
+    return Outcome(Level.OK, "queue", message)
+
+
+def check_log_owner(exam: Examination) -> Outcome:
+    """The -wal that lies there is the database's own.
+
+    SQLite replays whatever log it finds (https://www.sqlite.org/howtocorrupt.html, section 1.4).
+    """
+    walk = exam.view.walk
+    if exam.view.way != "copy" or walk is None or walk.frames == 0:
+        return Outcome(Level.OK, "own", "No log of another database lies beside the file.")
+    if exam.view.seen.journal != "rollback":
+        return Outcome(Level.OK, "own", "The -wal beside the file fits its header.")
+    return Outcome(
+        Level.CRITICAL,
+        "foreign",
+        f"A -wal with {walk.frames} frames lies beside a file whose header is not in WAL mode: it "
+        "is left of another database (a copy over the old file, perhaps), and the next program "
+        "that opens the queue mixes the two. Stop the workers first.",
+        command=exam.case.command("restore"),
+    )
+
+
+def check_frames(exam: Examination) -> Outcome:
+    """Recovery would read every frame that was written to the -wal."""
+    return judge_frames(exam.case, exam.view.walk)
+
+
+def judge_frames(case: Case, walk: WalWalk | None) -> Outcome:
+    """Return what the walk of a -wal means for the database that it belongs to."""
+    if walk is None:
+        message = "The -wal is not walked while somebody has the queue open: it moves then."
+        return Outcome(Level.OK, "not walked", message)
+    case.metrics["wal_frames"] = walk.frames
+    if walk.damage == "none":
+        message = f"All {walk.committed} committed frames of the -wal can be read."
+        return Outcome(Level.OK, "none", message)
+    level, message = _damage(walk)
+    return Outcome(level, walk.damage, message, command=case.command("restore"))
+
+
+def check_integrity(exam: Examination) -> Outcome:
+    """The structure is sound; when looking fully, every index and reference too."""
+    check = "integrity_check" if exam.case.full else "quick_check"
+    if exam.view.delays_writers:
+        message = (
+            f"{check} was not run: the queue is in use and not in WAL mode, so writers would wait "
+            "for all of it."
+        )
+        return Outcome(Level.UNKNOWN, "not run", message, command=exam.case.command("enable-wal"))
+    problems = _problems(exam, check)
+    if not problems:
+        also = " and foreign_key_check" if exam.case.full else ""
+        return Outcome(Level.OK, "ok", f"{check}{also} found nothing wrong.")
+    message = f"{check} found damage: {named(problems)}."
+    return Outcome(Level.CRITICAL, problems[0], message, command=exam.case.command("restore"))
+
+
+def check_size(exam: Examination) -> Outcome:
+    """The database is within its limits."""
+    pages = int(scalar(exam.connection, "PRAGMA page_count"))
+    page_bytes = int(scalar(exam.connection, "PRAGMA page_size"))
+    size_mb = pages * page_bytes / MEGABYTE
+    exam.case.metrics.update(page_count=pages, page_size=page_bytes, database_size_mb=size_mb)
+    message = f"The database is {size_mb:.1f} MB long"
+    command = exam.case.command("archive", "--older-than-days 30")
+    return held_against(exam.case.thresholds.size_mb, size_mb, message, command)
+
+
+def check_fragmentation(exam: Examination) -> Outcome:
+    """Few pages are free; half-empty ones are only measured, since VACUUM alone sees them all."""
+    pages = int(scalar(exam.connection, "PRAGMA page_count"))
+    free = int(scalar(exam.connection, "PRAGMA freelist_count"))
+    percent = 100 * free / pages if pages else 0.0
+    exam.case.metrics.update(freelist_count=free, fragmentation_pct=percent)
+    if exam.case.full:
+        exam.case.metrics["page_slack_pct"] = _page_slack(exam)
+    message = f"{free} of {pages} pages are free, {percent:.1f} %"
+    command = exam.case.command("vacuum")
+    return held_against(exam.case.thresholds.fragmentation_pct, percent, message, command)
+
+
+def check_journal_mode(exam: Examination) -> Outcome:
+    """The file is in WAL mode, so that readers and the writer do not wait for each other."""
+    if exam.view.in_wal_mode:
+        return Outcome(Level.OK, "wal", "The file is in WAL mode.")
+    message = "The file is not in WAL mode: readers make writers wait, and writers readers."
+    command = exam.case.command("enable-wal")
+    return Outcome(Level.WARNING, "rollback journal", message, command=command)
+
+
+def check_schema(exam: Examination) -> Outcome:
+    """Every table, column and index is there that a queue needs; more does no harm."""
+    missing = [*exam.layout.missing, *indexes_missing(exam.connection)]
+    if not missing:
+        return Outcome(Level.OK, "complete", "All tables, columns and indexes are there.")
+    message = f"The queue lacks {named(missing)}. Work goes on slower, or without a log."
+    return Outcome(Level.WARNING, named(missing), message)
+
+
+def check_triggers(exam: Examination) -> Outcome:
+    """There is no trigger that nobody declared: one can finish tasks behind the workers' backs."""
+    undeclared = [name for name in exam.layout.triggers if name not in exam.case.declared_triggers]
+    if not undeclared:
+        return Outcome(Level.OK, 0, "There is no trigger that nobody declared.")
+    message = (
+        f"The file has triggers that nobody declared: {named(undeclared)}. Whoever writes to the "
+        "queue runs them. Read them in sqlite_master, then drop or declare them."
+    )
+    return Outcome(Level.CRITICAL, len(undeclared), message)
+
+
+def check_outside(exam: Examination) -> Outcome:
+    """What cannot be seen from outside is said, and not judged."""
+    del exam
+    message = (
+        "synchronous and busy_timeout belong to each worker's connection and cannot be seen in "
+        "the file."
+    )
+    return Outcome(Level.OK, "not visible", message)
+
+
+CONTENT_CHECKS: tuple[tuple[str, ContentCheck], ...] = (
+    ("wal.owner", check_log_owner),
+    (FRAMES, check_frames),
+    ("database.size", check_size),
+    ("database.fragmentation", check_fragmentation),
+    ("database.journal_mode", check_journal_mode),
+    ("schema.complete", check_schema),
+    ("schema.triggers", check_triggers),
+    ("workers.settings", check_outside),
+)
+
+
+def _damage(walk: WalWalk) -> tuple[Level, str]:
+    if walk.damage == "frame":
+        return Level.CRITICAL, (
+            f"Frame {walk.bad_frame} of {walk.frames} of the -wal is damaged. The next program "
+            f"that opens the queue silently drops the {walk.stranded} frames behind it, with "
+            f"{walk.stranded_commits} committed transactions. Keep a copy of the file and its -wal."
+        )
+    if walk.damage == "header" and walk.size_bytes >= _SMALLEST_LOG_BYTES:
+        return Level.CRITICAL, (
+            f"The header of the -wal ({walk.size_bytes} bytes) is damaged. The next program that "
+            "opens the queue silently ignores all that is in it. Keep a copy of both files."
+        )
+    return Level.WARNING, (
+        f"The last frame of the -wal is damaged or was cut off (after {walk.valid} sound ones): a "
+        "write that a crash tore, never acknowledged unless the disk lied."
+    )
+
+
+def _problems(exam: Examination, check: str) -> list[str]:
+    try:
+        rows = exam.connection.execute(f"PRAGMA {check}({_PROBLEMS_MOST})").fetchall()
+        problems = [str(row[0]) for row in rows if row[0] != "ok"]
+        return problems + (_broken_references(exam) if exam.case.full else [])
+    except sqlite3.Error as error:
+        ours = translate(error, exam.case.path, 0.0)
+        if isinstance(ours, DatabaseCorruptError | NotADatabaseError):
+            return [str(error)]
+        raise
+
+
+def _broken_references(exam: Examination) -> list[str]:
+    rows = exam.connection.execute("PRAGMA foreign_key_check").fetchmany(_PROBLEMS_MOST)
+    return [
+        f"row {rowid} of {table} refers to nothing in {parent}"
+        for table, rowid, parent, _number in rows
+    ]
+
+
+def _page_slack(exam: Examination) -> float | None:
+    """Return unused bytes inside used pages in percent, or None where SQLite cannot tell."""
+    sql = "SELECT 100.0 * sum(unused) / sum(pgsize) FROM dbstat"
+    try:
+        slack = scalar(exam.connection, sql)
+    except sqlite3.OperationalError:
+        # dbstat is not compiled into every SQLite: https://www.sqlite.org/dbstat.html
+        return None
+    return None if slack is None else float(slack)

@@ -1,0 +1,322 @@
+"""The queue database: opening it, one connection a thread, and transactions that wait fairly.
+
+Nothing here creates a file unless told; a mistyped path is an error.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+from . import recovery, schema
+from .clock import Clock, SystemClock
+from .connection import Connect, Connection, connect_stdlib
+from .errors import (
+    CommitUnknownError,
+    DatabaseMissingError,
+    EmptyDatabaseError,
+    InvalidArgumentError,
+    NewerSchemaError,
+    NotAFileError,
+    NotAQueueError,
+    ReadOnlyDatabaseError,
+    StrayJournalError,
+)
+from .files import create_empty, make_folder, remove, sync_folder
+from .paths import resolve, sides, uri
+from .translation import translated
+
+Durability = Literal["full", "normal"]
+OpenMode = Literal["ro", "rw"]
+
+BUSY_TIMEOUT_MS = 5000
+AUTOCHECKPOINT_PAGES = 1000
+_SYNCHRONOUS = {"full": 2, "normal": 1}
+
+
+class _Slot:
+    """One thread's connection; it is closed when the thread or the database goes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.pid = os.getpid()
+        self.synchronous: int | None = None
+        self._close = weakref.finalize(self, _close_in_owner, connection, self.pid)
+
+    def close(self) -> None:
+        self._close()
+
+
+def _close_in_owner(connection: Connection, pid: int) -> None:
+    # A connection carried over a fork must not be closed by the child: that would drop the
+    # parent's locks (https://www.sqlite.org/howtocorrupt.html, section 2.7).
+    if os.getpid() == pid:
+        connection.close()
+
+
+class QueueDatabase:
+    """A queue file, opened and known to be one.
+
+    Args:
+        path: the file; None takes PRISMQ_QUEUE_DB_PATH, else the platform's default.
+        create: make the file and its folder where there is none.
+        read_only: never write to the database (SQLite still maps the -shm of a WAL file).
+        connect: the door to SQLite (see ``connection.py``).
+        busy_timeout_ms: how long a statement waits for a lock, in milliseconds.
+        clock: where the time comes from.
+
+    Raises:
+        DatabaseMissingError: there is no such file, and ``create`` was not said.
+        NotAFileError: the path is a folder or a device.
+        EmptyDatabaseError: the file has no page.
+        NotADatabaseError: the file is something else, or its header is destroyed.
+        DatabaseCorruptError: its schema cannot be read.
+        NotAQueueError: it is a database without the task table.
+        NewerSchemaError: a later version of this program made it.
+        UnreadableDatabaseError: the system or SQLite refuses to open it.
+        InterruptedRestoreError: a restore was cut off and cannot be finished here.
+        InvalidArgumentError: the path or the timeout makes no sense.
+
+    Attributes:
+        path: absolute path of the real file.
+        recovered: what opening found of a restore that was cut off, else None.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        connect: Connect = connect_stdlib,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        clock: Clock | None = None,
+    ) -> None:
+        if busy_timeout_ms < 0:
+            raise InvalidArgumentError(
+                what="busy_timeout_ms", value=busy_timeout_ms, cure="Give 0 or more milliseconds."
+            )
+        self.path = resolve(path)
+        self.read_only = read_only
+        self.busy_timeout_ms = busy_timeout_ms
+        self.clock: Clock = clock or SystemClock()
+        self.connect = connect
+        self._local = threading.local()
+        self._slots: weakref.WeakSet[_Slot] = weakref.WeakSet()
+        self.recovered = recovery.on_opening(self.path, read_only=read_only, connect=connect)
+        if create and not self.path.exists():
+            self._create()
+        require_file(self.path)
+        try:
+            self.layout = self._check_layout()
+        except BaseException:
+            self.close()
+            raise
+
+    # -- connections -----------------------------------------------------------------------
+
+    def connection(self) -> Connection:
+        """Return this thread's connection, opened where there is none yet.
+
+        Raises:
+            DatabaseError: it cannot be opened any more.
+        """
+        return self._slot().connection
+
+    def open_connection(
+        self, *, mode: OpenMode | None = None, timeout_s: float | None = None
+    ) -> Connection:
+        """Return a new connection that the caller closes.
+
+        Args:
+            mode: "ro" or "rw"; by default as the database was opened.
+            timeout_s: how long its statements wait for a lock; by default busy_timeout_ms.
+        """
+        mode = mode or ("ro" if self.read_only else "rw")
+        wait_s = self.busy_timeout_ms / 1000 if timeout_s is None else timeout_s
+        with translated(self.path, wait_s):
+            connection = self.connect(uri(self.path, mode=mode), timeout_s=wait_s)
+            try:
+                _set_up(connection, writing=mode == "rw")
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads; the database may be used again afterwards."""
+        for slot in list(self._slots):
+            slot.close()
+        self._slots = weakref.WeakSet()
+        self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # -- transactions ----------------------------------------------------------------------
+
+    def require_writable(self) -> None:
+        """Return if the database was opened for writing.
+
+        Raises:
+            ReadOnlyDatabaseError: it was not.
+        """
+        if self.read_only:
+            raise ReadOnlyDatabaseError(path=str(self.path), detail="it was opened read-only")
+
+    @contextlib.contextmanager
+    def transaction(self, durability: Durability = "full") -> Iterator[Connection]:
+        """Run the body inside BEGIN IMMEDIATE; commit at its end, roll back if it raises.
+
+        BEGIN IMMEDIATE waits its turn, and nothing after it can be refused as busy
+        (https://www.sqlite.org/lang_transaction.html); a read that turns into a write may be.
+
+        Args:
+            durability: "full" survives a power cut once the body's end is passed; "normal"
+                survives a crash of the process, and a power cut may roll it back whole
+                (https://www.sqlite.org/pragma.html#pragma_synchronous).
+
+        Raises:
+            DatabaseBusyError: the lock was not had within the busy timeout; nothing was done.
+            CommitUnknownError: COMMIT itself failed.
+            ReadOnlyDatabaseError: the database was opened read-only.
+
+        Locks: writer, from the body's start to its end.
+        On a live queue: safe; keep the body short, since other writers wait for it.
+        """
+        self.require_writable()
+        slot = self._slot()
+        connection = slot.connection
+        with translated(self.path, self.busy_timeout_ms / 1000):
+            self._begin(slot, durability)
+            try:
+                yield connection
+            except BaseException:
+                _roll_back(connection)
+                raise
+        self._commit(connection)
+
+    def _begin(self, slot: _Slot, durability: Durability) -> None:
+        assert not slot.connection.in_transaction, "transactions do not nest"
+        wanted = _SYNCHRONOUS[durability]
+        if slot.synchronous != wanted:
+            # Refused inside a transaction, so it is set before.
+            slot.connection.execute(f"PRAGMA synchronous = {wanted}").close()
+            slot.synchronous = wanted
+        slot.connection.execute("BEGIN IMMEDIATE")
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            _roll_back(connection)
+            raise CommitUnknownError(path=str(self.path), detail=str(error)) from error
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _slot(self) -> _Slot:
+        slot: _Slot | None = getattr(self._local, "slot", None)
+        if slot is None or slot.pid != os.getpid():
+            slot = _Slot(self.open_connection())
+            self._local.slot = slot
+            self._slots.add(slot)
+        return slot
+
+    def _create(self) -> None:
+        for side in sides(self.path):
+            if not side.name.endswith("-shm") and side.exists() and side.stat().st_size > 0:
+                raise StrayJournalError(path=str(self.path), journal=side.name)
+        make_folder(self.path.parent)
+        create_empty(self.path)
+        try:
+            with contextlib.closing(self.open_connection(mode="rw")) as connection:
+                _make_queue(connection)
+        except BaseException:
+            for file in (self.path, *sides(self.path)):
+                remove(file)
+            raise
+        sync_folder(self.path.parent)
+
+    def _check_layout(self) -> schema.Layout:
+        with translated(self.path, self.busy_timeout_ms / 1000):
+            return require_queue(self.path, self.connection())
+
+
+def require_file(path: Path) -> None:
+    """Return if there is a file at the path with something in it.
+
+    Raises:
+        DatabaseMissingError: there is none.
+        NotAFileError: it is a folder or a device.
+        EmptyDatabaseError: there is nothing in it.
+    """
+    shown = str(path)
+    if path.is_dir():
+        raise NotAFileError(path=shown, what="a folder")
+    if not path.exists():
+        raise DatabaseMissingError(path=shown)
+    if not path.is_file():
+        raise NotAFileError(path=shown, what="a device or pipe")
+    if path.stat().st_size == 0:
+        raise EmptyDatabaseError(path=shown)
+
+
+def require_queue(path: Path, connection: Connection) -> schema.Layout:
+    """Return the layout of the queue that the connection leads to.
+
+    Args:
+        path: the file that errors name.
+        connection: to the database.
+
+    Raises:
+        NotAQueueError: there is no task table in it, or one that lacks columns.
+        NewerSchemaError: a later version of this program made it.
+    """
+    layout = schema.read_layout(connection)
+    if not layout.is_queue:
+        missing = ", ".join(item for item in layout.missing if item.startswith("task_queue"))
+        raise NotAQueueError(path=str(path), missing=missing)
+    if layout.version > schema.SCHEMA_VERSION:
+        raise NewerSchemaError(path=str(path), found=layout.version, known=schema.SCHEMA_VERSION)
+    return layout
+
+
+def _set_up(connection: Connection, *, writing: bool) -> None:
+    """Set what belongs to a connection and not to the file."""
+    # trusted_schema stays on: SQLite before 3.42 counts json_extract as unsafe, and the generated
+    # columns of every queue use it.
+    pragmas = ["foreign_keys = ON", "mmap_size = 0", "cache_size = -20000"]
+    if writing:
+        pragmas += [f"wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}", "fullfsync = ON"]
+    else:
+        pragmas.append("query_only = ON")
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}").close()
+    # The first page is read now, so that a file that is no database says so here.
+    connection.execute("PRAGMA schema_version").fetchall()
+
+
+def _make_queue(connection: Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("PRAGMA synchronous = FULL").close()
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        schema.create(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: Connection) -> None:
+    # After some errors SQLite has rolled back by itself; the first error is the one to tell.
+    if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")

@@ -1,0 +1,147 @@
+"""What can be said of a queue file without opening it: its neighbours, its disk, its backups."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from .backup import QueueBackup
+from .connection import scalar
+from .defects import wal_reset_defect
+from .errors import InterruptedRestoreError
+from .examination import Case, FileCheck, Outcome, held_against
+from .files import free_bytes
+from .findings import Level
+from .intent import intent_path, read_intent
+from .locks import is_held
+from .paths import backup_folder, wal_of
+
+MEGABYTE = 1024 * 1024
+_GIGABYTE = 1024 * MEGABYTE
+_HOUR_MS = 3_600_000
+_VERSION_NUMBERS = 3
+
+
+def check_names(case: Case) -> Outcome:
+    """The file has one name: SQLite makes the -wal beside the name it was given.
+
+    Two names mean two logs (https://www.sqlite.org/howtocorrupt.html, section 2.5).
+    """
+    links = case.path.stat().st_nlink if case.path.is_file() else 0
+    if links <= 1:
+        return Outcome(Level.OK, links, "The file has one name.")
+    return Outcome(
+        Level.WARNING,
+        links,
+        f"The file has {links} names (hard links). A program that opens it by another name keeps a "
+        "log of its own there, and tasks are lost. Remove the other names.",
+    )
+
+
+def check_restore(case: Case) -> Outcome:
+    """No restore was cut off."""
+    if not intent_path(case.path).exists():
+        return Outcome(Level.OK, "none", "No restore is under way or was cut off.")
+    if is_held(case.path):
+        return Outcome(Level.WARNING, "under way", "A restore is under way now.")
+    command = case.command("restore", "--recover")
+    try:
+        intent = read_intent(case.path)
+    except ValueError as error:
+        return Outcome(Level.CRITICAL, "cut off", str(error), command=command)
+    backup = intent.backup if intent else "a backup"
+    detail = f"a restore of {backup} was cut off, and neither state is in force until it is ended"
+    message = str(InterruptedRestoreError(path=str(case.path), detail=detail))
+    return Outcome(Level.CRITICAL, "cut off", message, command=command)
+
+
+def check_wal_size(case: Case) -> Outcome:
+    """The -wal is within its limits."""
+    wal = wal_of(case.path)
+    size_mb = wal.stat().st_size / MEGABYTE if wal.is_file() else 0.0
+    case.metrics["wal_size_mb"] = size_mb
+    message = f"The -wal is {size_mb:.1f} MB long"
+    command = case.command("checkpoint", "--mode TRUNCATE")
+    return held_against(case.thresholds.wal_mb, size_mb, message, command)
+
+
+def check_disk(case: Case) -> Outcome:
+    """There is room for the database and for its backups."""
+    folders = (case.path.parent, case.backup_dir or backup_folder(case.path))
+    free_gb, folder = min((free_bytes(folder) / _GIGABYTE, folder) for folder in folders)
+    case.metrics["free_disk_gb"] = free_gb
+    message = f"{free_gb:.1f} GB are free on the disk of {folder}"
+    return held_against(case.thresholds.free_disk_gb, free_gb, message, case.command("prune"))
+
+
+def check_backups(case: Case) -> Outcome:
+    """The newest verified backup is young enough."""
+    backups = QueueBackup(case.path, case.backup_dir, connect=case.connect, clock=case.clock)
+    listed = len(backups.list_backups())
+    newest = backups.newest_verified()
+    case.metrics["backups"] = listed
+    command = case.command("backup", _folder_option(case.backup_dir))
+    if newest is None:
+        others = f"; none of the {listed} there can be verified" if listed else ""
+        message = f"There is no verified backup in {backups.folder}{others}."
+        return Outcome(
+            Level.CRITICAL, "none", message, case.thresholds.backup_age_h, command=command
+        )
+    age_h = (case.now_ms - newest.created_ms) / _HOUR_MS
+    case.metrics["backup_age_h"] = age_h
+    outcome = held_against(
+        case.thresholds.backup_age_h,
+        age_h,
+        f"The newest verified backup, {newest.path.name}, is {age_h:.1f} h old",
+        command,
+    )
+    if age_h * 3600 < -case.thresholds.clock_ahead_s.warning:
+        return _from_the_future(newest.path, -age_h, outcome)
+    return outcome
+
+
+def check_sqlite(case: Case) -> Outcome:
+    """The SQLite that this process runs has no defect that is known to harm queues."""
+    with closing(case.connect("file::memory:", timeout_s=0.0)) as connection:
+        version = str(scalar(connection, "SELECT sqlite_version()"))
+    case.metrics["sqlite_version"] = version
+    numbers = tuple(int(number) for number in version.split(".")[:_VERSION_NUMBERS])
+    if not wal_reset_defect(numbers):
+        return Outcome(Level.OK, version, f"This process runs SQLite {version}.")
+    return Outcome(
+        Level.WARNING,
+        version,
+        f"This process runs SQLite {version}, which has the WAL-reset defect unless its "
+        "distributor has mended it: checkpoints beside a writer can, rarely, corrupt the queue. "
+        "Upgrade to 3.51.3 or later (3.50.7 and 3.44.6 are mended too). What the workers run "
+        "cannot be seen from here.",
+    )
+
+
+FILE_CHECKS: tuple[tuple[str, FileCheck], ...] = (
+    ("file.names", check_names),
+    ("file.restore", check_restore),
+    ("wal.size", check_wal_size),
+    ("disk.free", check_disk),
+    ("backups.age", check_backups),
+    ("sqlite.version", check_sqlite),
+)
+
+
+def has_backups(case: Case) -> bool:
+    """Return whether there is any backup that a restore could start from."""
+    try:
+        return bool(QueueBackup(case.path, case.backup_dir).list_backups())
+    except (OSError, sqlite3.Error):
+        return False
+
+
+def _folder_option(folder: Path | None) -> str:
+    return "" if folder is None else f'--backup-dir "{folder}"'
+
+
+def _from_the_future(backup: Path, ahead_h: float, outcome: Outcome) -> Outcome:
+    message = (
+        f"The newest verified backup, {backup.name}, is dated {ahead_h:.1f} h in the future: a "
+        "clock is or was wrong, and nothing can be said of its age."
+    )
+    return Outcome(Level.WARNING, outcome.observed, message, outcome.threshold, outcome.command)

@@ -1,0 +1,181 @@
+"""The new state, made ready in a folder of its own before anything is replaced.
+
+Leases are released here, so that a kill later cannot leave them; the restore's id is written
+here, so that the next opening can tell the old state from the new one.
+"""
+
+import contextlib
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import files, schema
+from .connection import Connect, Connection, scalar
+from .intent import RESTORE_KEY
+from .paths import sides, uri
+from .timestamps import to_text
+from .translation import translated
+
+_HELD = ", ".join(f"'{status}'" for status in schema.HELD)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A new set, whole and synced.
+
+    Attributes:
+        path: the staged database, under the final name.
+        names: the set's file names; the database is the last.
+        opens: whether SQLite can open it (a destroyed file that an undo brings back cannot).
+        tasks: how many tasks are in it.
+        leases_released: how many were held, and are queued now.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    opens: bool
+    tasks: int
+    leases_released: int
+
+
+def staging_folder(database: Path, restore_id: str) -> Path:
+    """Return the folder in which the restore makes its new set ready."""
+    return database.with_name(f".{database.name}.restore-{restore_id}")
+
+
+def clear_leftovers(database: Path) -> None:
+    """Remove what restores that were cut off before they began left; the caller holds the lock."""
+    name = re.compile(rf"\.{re.escape(database.name)}\.restore-[0-9a-f]{{16}}", re.ASCII)
+    for folder in list(database.parent.iterdir()):
+        if name.fullmatch(folder.name):
+            files.remove_tree(folder)
+
+
+def stage_backup(
+    backup: Path, staged: Path, *, restore_id: str, page_size: int, now_ms: int, connect: Connect
+) -> Staged:
+    """Return the backup's state ready to be put in place, every lease released.
+
+    Args:
+        backup: a verified backup.
+        staged: path of the copy, in a folder of its own.
+        restore_id: written into it.
+        page_size: bytes a page that the target has, 0 if it does not matter.
+        now_ms: the moment of release, UTC milliseconds.
+        connect: the door to SQLite.
+
+    Raises:
+        DatabaseError: the copy could not be changed.
+        OSError: it could not be written.
+    """
+    files.make_folder(staged.parent)
+    files.copy(backup, staged)
+    released, tasks = 0, 0
+    with translated(staged), contextlib.closing(_open_alone(staged, connect)) as connection:
+        released = _release_leases(connection, restore_id, now_ms)
+        tasks = int(scalar(connection, "SELECT count(*) FROM task_queue"))
+        _adopt_page_size(connection, page_size)
+    _finish(staged, connect)
+    return Staged(staged, (staged.name,), opens=True, tasks=tasks, leases_released=released)
+
+
+def stage_set(
+    sources: list[Path], staged: Path, *, restore_id: str, page_size: int, connect: Connect
+) -> Staged:
+    """Return a quarantined set ready to be put back, as it was.
+
+    A set that SQLite opens becomes one file (its -wal is folded in); one that it cannot open stays
+    as it is, file by file.
+
+    Args:
+        sources: the set's files.
+        staged: path of the database's copy, in a folder of its own.
+        restore_id: written into it, where it opens.
+        page_size: bytes a page that the target has, 0 if it does not matter.
+        connect: the door to SQLite.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    files.make_folder(staged.parent)
+    for source in sources:
+        if not source.name.endswith("-shm"):
+            files.copy(source, staged.parent / source.name)
+    try:
+        with contextlib.closing(_open_alone(staged, connect)) as connection:
+            _mark(connection, restore_id)
+            tasks = int(scalar(connection, "SELECT count(*) FROM task_queue"))
+            _adopt_page_size(connection, page_size)
+        _finish(staged, connect)
+    except sqlite3.Error:
+        return _stage_as_it_is(sources, staged)
+    return Staged(staged, (staged.name,), opens=True, tasks=tasks, leases_released=0)
+
+
+def _stage_as_it_is(sources: list[Path], staged: Path) -> Staged:
+    for file in (staged, *sides(staged)):
+        files.remove(file)
+    wanted = [source for source in sources if not source.name.endswith("-shm")]
+    for source in wanted:
+        files.copy(source, staged.parent / source.name)
+    names = sorted((source.name for source in wanted), key=len, reverse=True)
+    return Staged(staged, tuple(names), opens=False, tasks=0, leases_released=0)
+
+
+def _open_alone(staged: Path, connect: Connect) -> Connection:
+    connection = connect(uri(staged, mode="rw"), timeout_s=0.0)
+    try:
+        # One file, so that it can be renamed and copied as one.
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("PRAGMA synchronous = FULL").close()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _mark(connection: Connection, restore_id: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    schema.write_meta(connection, RESTORE_KEY, restore_id)
+    connection.execute("COMMIT")
+
+
+def _release_leases(connection: Connection, restore_id: str, now_ms: int) -> int:
+    now = to_text(now_ms)
+    connection.execute("BEGIN IMMEDIATE")
+    schema.write_meta(connection, RESTORE_KEY, restore_id)
+    if not any(item.startswith("task_logs") for item in schema.read_layout(connection).missing):
+        connection.execute(
+            f"INSERT INTO task_logs (task_id, at_utc, level, message, details) "
+            f"SELECT id, ?, 'WARNING', 'lease released by a restore', locked_by "
+            f"FROM task_queue WHERE status IN ({_HELD})",
+            (now,),
+        )
+    # The restore, not the task, ended these leases, so no attempt is counted.
+    cursor = connection.execute(
+        f"UPDATE task_queue SET status = 'queued', locked_by = NULL, lease_until_utc = NULL, "
+        f"reserved_at_utc = NULL, processing_started_utc = NULL, updated_at_utc = ? "
+        f"WHERE status IN ({_HELD})",
+        (now,),
+    )
+    connection.execute("COMMIT")
+    return int(cursor.rowcount)
+
+
+def _adopt_page_size(connection: Connection, page_size: int) -> None:
+    # The backup interface cannot write into a WAL database of another page size
+    # (https://www.sqlite.org/c3ref/backup_finish.html).
+    if page_size and int(scalar(connection, "PRAGMA page_size")) != page_size:
+        connection.execute(f"PRAGMA page_size = {page_size}").close()
+        connection.execute("VACUUM").close()
+
+
+def _finish(staged: Path, connect: Connect) -> None:
+    """Put the file into WAL mode, as workers expect it, and sync it."""
+    with contextlib.closing(connect(uri(staged, mode="rw"), timeout_s=0.0)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    leftovers = [side.name for side in sides(staged) if side.exists()]
+    assert not leftovers, f"the last connection leaves one file, not {leftovers}"
+    files.sync_file(staged)
+    files.sync_folder(staged.parent)

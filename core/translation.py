@@ -1,0 +1,75 @@
+"""SQLite's errors, said in ours: what happened, to which file, and the cure."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import (
+    DatabaseBusyError,
+    DatabaseCorruptError,
+    DatabaseError,
+    DatabaseIOError,
+    DiskFullError,
+    NotADatabaseError,
+    ReadOnlyDatabaseError,
+    UnreadableDatabaseError,
+)
+
+_LEAVES: dict[int, type[DatabaseError]] = {
+    sqlite3.SQLITE_CORRUPT: DatabaseCorruptError,
+    sqlite3.SQLITE_NOTADB: NotADatabaseError,
+    sqlite3.SQLITE_FORMAT: NotADatabaseError,
+    sqlite3.SQLITE_CANTOPEN: UnreadableDatabaseError,
+    sqlite3.SQLITE_PERM: UnreadableDatabaseError,
+    sqlite3.SQLITE_AUTH: UnreadableDatabaseError,
+    sqlite3.SQLITE_READONLY: ReadOnlyDatabaseError,
+    sqlite3.SQLITE_FULL: DiskFullError,
+    sqlite3.SQLITE_IOERR: DatabaseIOError,
+}
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code of the error, 0 if it has none.
+
+    Extended codes keep the primary one in their lowest byte (https://www.sqlite.org/rescode.html).
+    """
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether the error says that a lock was not had."""
+    return primary_code(error) in _BUSY
+
+
+def translate(error: sqlite3.Error, path: Path, waited_s: float) -> DatabaseError | None:
+    """Return our error for SQLite's, or None where the statement itself is at fault.
+
+    Args:
+        error: what SQLite raised.
+        path: the database that it was about.
+        waited_s: how long the connection waits for locks, in seconds.
+    """
+    code = primary_code(error)
+    if code in _BUSY:
+        return DatabaseBusyError(path=str(path), waited_s=waited_s)
+    leaf = _LEAVES.get(code)
+    return None if leaf is None else leaf(path=str(path), detail=str(error))
+
+
+@contextlib.contextmanager
+def translated(path: Path, waited_s: float = 0.0) -> Iterator[None]:
+    """Raise SQLite's errors of the body as ours, with the original as their cause.
+
+    Args:
+        path: the database that the body is about.
+        waited_s: how long its connections wait for locks, in seconds.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        ours = translate(error, path, waited_s)
+        if ours is None:
+            raise
+        raise ours from error

@@ -1,0 +1,187 @@
+"""A place to judge a queue file from without changing a byte of it or making a file beside it.
+
+There are three, since SQLite itself would write: opening a file whose -wal was left behind replays
+it, a plain read-only connection marks the -shm, and one to a file that nobody has open makes both.
+
+- Nobody has it open, and there is no log: the file itself, as ``immutable=1``, which takes no lock
+  and trusts that nobody writes; so what was true before is checked again afterwards.
+- Nobody has it open, and there is a log: a copy of both.
+- Somebody has it open: beside them, with ``readonly_shm=1`` (https://www.sqlite.org/uri.html),
+  which leaves the -shm as it is.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from . import observer
+from .connection import Connect, Connection, scalar
+from .database import require_file
+from .errors import UnsettledError
+from .files import remove_tree
+from .observer import Seen
+from .paths import sides, uri
+from .translation import translated
+from .wal import WalWalk
+
+Way = Literal["immutable", "copy", "beside"]
+State = tuple[tuple[int, int, int] | None, ...]
+
+_BUSY_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where a database is looked at from.
+
+    Attributes:
+        path: the database that is judged.
+        way: how.
+        connection: reads it, and cannot write.
+        seen: what was seen of it from outside.
+        walk: the frames of its -wal, or None while somebody has it open.
+        state: of the files when the look began.
+    """
+
+    path: Path
+    way: Way
+    connection: Connection
+    seen: Seen
+    walk: WalWalk | None
+    state: State
+
+    @property
+    def in_wal_mode(self) -> bool:
+        """Whether the file is in WAL mode; an immutable connection itself does not say."""
+        if self.way == "immutable":
+            return self.seen.journal == "wal"
+        return bool(scalar(self.connection, "PRAGMA journal_mode") == "wal")
+
+    @property
+    def delays_writers(self) -> bool:
+        """Whether a long read here would make writers wait: in a rollback journal mode it does."""
+        return self.way == "beside" and not self.in_wal_mode
+
+    @property
+    def judged(self) -> str:
+        """One sentence that says which file was looked at, and how."""
+        if self.way == "copy":
+            return f"a copy of {self.path} and its log, made while nobody had it open"
+        if self.way == "immutable":
+            return f"{self.path} itself, read-only, while nobody wrote to it"
+        holders = ", ".join(map(str, self.seen.holders)) or "another process"
+        return f"{self.path} itself, read-only, beside {holders}"
+
+    def undisturbed(self) -> bool:
+        """Return whether what was read without locks was read of one moment.
+
+        Ask once the viewpoint is gone: this process's own connection would count as a holder.
+        """
+        if self.way != "immutable":
+            return True
+        if state_of(self.path) != self.state:
+            return False
+        return self.seen.held or not observer.look(self.path).held
+
+
+@contextlib.contextmanager
+def viewpoint(
+    path: Path, *, connect: Connect, scratch: Path | None = None, copying: bool = False
+) -> Iterator[Viewpoint]:
+    """Yield a place to judge the database from; it is gone at the end.
+
+    Args:
+        path: absolute path of the database.
+        connect: the door to SQLite.
+        scratch: folder for a copy; the system's temporary folder unless told otherwise.
+        copying: make a copy also where none is needed.
+
+    Raises:
+        DatabaseMissingError, NotAFileError, EmptyDatabaseError: there is nothing to look at.
+        NotADatabaseError, DatabaseCorruptError, UnreadableDatabaseError: SQLite refuses the file.
+        DatabaseBusyError: a lock was held all the time.
+        UnsettledError: there is no place from which nothing would change.
+        NotEnoughSpaceError: a copy is needed and has no room.
+        OperationTimeoutError, DatabaseIOError: the look from outside failed.
+
+    Locks: none, or shared beside others; in WAL mode no writer waits for it.
+    On a live queue: safe.
+    """
+    require_file(path)
+    state = state_of(path)
+    seen = observer.look(path)
+    way = "copy" if copying and not seen.held else _choose(path, seen)
+    if way == "copy":
+        # The copy is opened for writing: a log can only be replayed by somebody who may write.
+        with _copied(path, scratch) as copied, _opened(connect, path, uri(copied.path)) as opened:
+            yield Viewpoint(path, way, opened, seen, copied.walk, state)
+    elif way == "immutable":
+        with _opened(connect, path, uri(path, mode="ro", immutable=1)) as opened:
+            yield Viewpoint(path, way, opened, seen, seen.walk, state)
+    else:
+        with _opened(connect, path, uri(path, mode="ro", readonly_shm=1)) as opened:
+            yield Viewpoint(path, way, opened, seen, None, state)
+
+
+def state_of(path: Path) -> State:
+    """Return sizes, times and identities of the database and what lies beside it, unopened."""
+    return tuple(_facts(file) for file in (path, *sides(path)))
+
+
+def has_log(path: Path) -> bool:
+    """Return whether a -wal or -journal with content lies beside the database."""
+    logs = (side for side in sides(path) if not side.name.endswith("-shm"))
+    return any(facts is not None and facts[0] > 0 for facts in map(_facts, logs))
+
+
+def _choose(path: Path, seen: Seen) -> Way:
+    if not seen.held:
+        return "copy" if has_log(path) else "immutable"
+    wal, shm, _journal = sides(path)
+    if seen.journal == "rollback" or (shm.exists() and wal.exists()):
+        return "beside"
+    if has_log(path):
+        raise UnsettledError(
+            path=str(path),
+            detail=f"{', '.join(map(str, seen.holders)) or 'another process'} has it open without "
+            "sharing its log, and reading beside it would make files",
+        )
+    # Open, but not through SQLite, or by a connection that has not read yet. A connection beside
+    # it would be the first to read, and would make a -wal and a -shm.
+    return "immutable"
+
+
+@contextlib.contextmanager
+def _copied(path: Path, scratch: Path | None) -> Iterator[observer.Copied]:
+    folder = Path(tempfile.mkdtemp(prefix="queuedrill-health-", dir=scratch))
+    try:
+        copied = observer.copy_unheld(path, folder)
+        if copied is None:
+            raise UnsettledError(path=str(path), detail="it was opened while it was copied")
+        yield copied
+    finally:
+        remove_tree(folder)
+
+
+@contextlib.contextmanager
+def _opened(connect: Connect, path: Path, name: str) -> Iterator[Connection]:
+    with (
+        translated(path, _BUSY_TIMEOUT_S),
+        contextlib.closing(connect(name, timeout_s=_BUSY_TIMEOUT_S)) as connection,
+    ):
+        for pragma in ("query_only = ON", "mmap_size = 0", "cell_size_check = ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+        # The first page is read now, so that a file that is no database says so here.
+        connection.execute("PRAGMA schema_version").fetchall()
+        yield connection
+
+
+def _facts(file: Path) -> tuple[int, int, int] | None:
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino

@@ -1,0 +1,5 @@
+"""``queuedrill``, the command line: one small file a verb under ``verbs/``."""
+
+from .entry import main
+
+__all__ = ["main"]

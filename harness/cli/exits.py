@@ -1,0 +1,16 @@
+"""The exit codes; ``docs/cli.md`` says the same to people."""
+
+DONE = 0
+NOT_GOOD = 1
+"""The operation failed or was declined, or what was examined is not good."""
+USAGE = 2
+"""The command line makes no sense, or asks for something that needs ``--yes`` without it."""
+INTERRUPTED = 130
+"""Ctrl-C; as a shell reports a process that died of it."""
+
+HEALTH_OK = 0
+HEALTH_WARNING = 1
+HEALTH_CRITICAL = 2
+HEALTH_UNKNOWN = 3
+"""``health`` alone: as monitoring systems read them. Everything that keeps it from judging, a
+command line that makes no sense included, is UNKNOWN."""

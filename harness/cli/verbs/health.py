@@ -1,0 +1,94 @@
+"""``queuedrill health``."""
+
+import itertools
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from core.findings import Finding, HealthReport
+
+from .. import exits
+from ..console import Console, Tone
+from ..options import AsJson, BackupDir, Db, Debug
+from ..speaking import speaking
+
+_NAMED_MOST = 6
+_CODES = {
+    "OK": exits.HEALTH_OK,
+    "WARNING": exits.HEALTH_WARNING,
+    "CRITICAL": exits.HEALTH_CRITICAL,
+    "UNKNOWN": exits.HEALTH_UNKNOWN,
+}
+_TONES: dict[str, Tone] = {
+    "OK": "good",
+    "WARNING": "warning",
+    "CRITICAL": "bad",
+    "UNKNOWN": "warning",
+}
+
+
+def health(
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="The whole integrity check, not the quick one.")
+    ] = False,
+    db: Db = None,
+    backup_dir: BackupDir = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge the queue; nothing is written, and no worker waits.
+
+    One line with the verdict, then what was found and the command that mends it. The exit code is
+    the verdict: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    """
+    with speaking("health", as_json=as_json, debug=debug, trouble=exits.HEALTH_UNKNOWN) as console:
+        from core.health import check_health
+        from core.paths import resolve
+
+        report = check_health(resolve(db), backup_dir=backup_dir, full=full)
+        console.exit_code = _CODES[report.level.name]
+        console.facts.update(
+            level=report.level.name,
+            judged=report.judged,
+            seconds=report.seconds,
+            findings=[_facts(found) for found in report.findings],
+            metrics=dict(report.metrics),
+        )
+        _say(console, report)
+
+
+def _say(console: Console, report: "HealthReport") -> None:
+    bad = [found for found in report.findings if found.level.name != "OK"]
+    # What is wrong with the file itself explains the rest.
+    bad.sort(key=lambda found: (-found.level.value, not found.id.startswith("file.")))
+    level, total = report.level.name, len(report.findings)
+    named = ", ".join(found.id for found in bad[:_NAMED_MOST])
+    more = f" and {len(bad) - _NAMED_MOST} more" if len(bad) > _NAMED_MOST else ""
+    first = f"{len(bad)} of {total} checks: {named}{more}" if bad else f"all {total} checks passed"
+    console.say(f"{level}: {first}", _TONES[level])
+    # One cause can keep many checks from judging; it is said once.
+    for _same, group in itertools.groupby(bad, key=lambda found: (found.level, found.message)):
+        _say_findings(console, list(group))
+    if report.judged:
+        console.say(f"Judged: {report.judged}", "faint")
+
+
+def _say_findings(console: Console, found: list["Finding"]) -> None:
+    first = found[0]
+    what = first.id if len(found) == 1 else f"{len(found)} checks"
+    console.say(f"  {first.level.name:<8}  {what}: {first.message}", _TONES[first.level.name])
+    if first.command:
+        console.say(f"            mend it with: {first.command}")
+
+
+def _facts(found: "Finding") -> dict[str, object]:
+    return {
+        "id": found.id,
+        "level": found.level.name,
+        "observed": found.observed,
+        "threshold": None if found.threshold is None else vars(found.threshold),
+        "message": found.message,
+        "command": found.command,
+    }

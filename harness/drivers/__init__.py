@@ -1,0 +1,1 @@
+"""Queues under test, each reached through a driver program in a process of its own."""

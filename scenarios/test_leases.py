@@ -1,0 +1,233 @@
+"""Tasks of dead workers: freed once their lease is stale, in every form that the field writes.
+
+Claim: a task whose holder died comes back, whichever word says that it is held and however the
+lease's end is written; a live holder keeps its task; a task that kills its workers ends in
+dead_letter.
+Faults: killed-worker, suspended-worker.
+Method: leases in every known format, some minutes before and after the moment at which they are
+stale, are handed to the clean-up; real workers are killed and suspended with tasks in hand.
+A failure means: a crashed worker's tasks are stuck for ever, or a live worker's are done twice.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from core.clock import ManualClock, SystemClock
+from core.database import QueueDatabase
+from core.health import check_health
+from core.leases import stale_leases
+from core.maintenance import QueueMaintenance
+from core.tasks import TaskQueue
+from core.timestamps import to_datetime
+from harness.checkers import CHECKERS, Record, completed_once, judge
+from harness.crew import Crew
+from harness.drivers.protocol import ErrorCode
+from harness.evidence import Evidence
+from harness.faults import KilledWorker, SuspendedWorker
+from harness.judgement import require_all
+from harness.ledger import Ledger
+from harness.outcome import Inconclusive
+from harness.waiting import wait_until
+from harness.worker import Worker
+
+pytestmark = pytest.mark.scenario
+
+TIMEOUT_S = 300
+MARGIN_S = 5
+SHORT_LEASE_S = 0.4
+LONG_LEASE_S = 60.0
+WAIT_S = 20.0
+MAX_ATTEMPTS = 3
+HELD_STATES = ("leased", "processing")
+Format = Callable[[datetime], object]
+FORMATS: dict[str, Format] = {
+    "plain": lambda end: end.strftime("%Y-%m-%d %H:%M:%S"),
+    "fraction": lambda end: end.strftime("%Y-%m-%d %H:%M:%S.%f")[:23],
+    "t": lambda end: end.strftime("%Y-%m-%dT%H:%M:%S"),
+    "t-fraction": lambda end: end.strftime("%Y-%m-%dT%H:%M:%S.%f"),
+    "zulu": lambda end: end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    "utc-offset": lambda end: end.strftime("%Y-%m-%d %H:%M:%S+00:00"),
+    "east": lambda end: end.astimezone(timezone(timedelta(hours=2))).isoformat(),
+    "west": lambda end: end.astimezone(timezone(timedelta(hours=-7))).isoformat(" "),
+    "epoch": lambda end: int(end.timestamp()),
+    "epoch-fraction": lambda end: end.timestamp(),
+    "epoch-text": lambda end: str(int(end.timestamp())),
+    "epoch-ms": lambda end: int(end.timestamp() * 1000),
+}
+"""The end of a lease, as programs in the field write it."""
+
+UNREADABLE = {"null": None, "empty": "", "word": "soon", "time-alone": "12:00"}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock at this moment, which stands still."""
+    return ManualClock(SystemClock().now_ms())
+
+
+@pytest.fixture
+def database(queue_path: Path, clock: ManualClock) -> Iterator[QueueDatabase]:
+    """A queue with one task that a worker holds."""
+    with QueueDatabase(queue_path, clock=clock) as database:
+        tasks = TaskQueue(database)
+        tasks.enqueue("t", {}, max_attempts=MAX_ATTEMPTS)
+        if tasks.claim("dead") is None:
+            raise Inconclusive("the only task could not be claimed")
+        yield database
+
+
+@pytest.mark.needs("core")
+@pytest.mark.parametrize("state", HELD_STATES)
+@pytest.mark.parametrize("form", FORMATS)
+def test_stale_lease_is_freed_and_live_one_is_not(
+    form: str, state: str, database: QueueDatabase, clock: ManualClock, evidence: Evidence
+) -> None:
+    """A lease in this form, under this word, is freed just after the timeout and not before."""
+    end = to_datetime(clock.now_ms())
+    _write_lease(database, state, FORMATS[form](end))
+    maintenance = QueueMaintenance(database)
+
+    clock.advance_s(TIMEOUT_S - MARGIN_S)
+    too_early = maintenance.cleanup_stale_leases(TIMEOUT_S)
+    told_early = _stale_count(database)
+    clock.advance_s(2 * MARGIN_S)
+    told = _stale_count(database)
+    freed = maintenance.cleanup_stale_leases(TIMEOUT_S)
+
+    evidence.require(too_early == 0, f"{too_early} live leases were freed {MARGIN_S} s too early")
+    evidence.require(freed == 1, f"{freed} of 1 stale leases was freed")
+    evidence.require(
+        (told_early, told) == (0, 1),
+        f"health saw {told_early} and {told} stale leases, not 0 and 1",
+    )
+    row = _row(database)
+    evidence.require(row == ("queued", 1, None), f"the freed task is {row}")
+
+
+@pytest.mark.needs("core")
+@pytest.mark.parametrize("state", HELD_STATES)
+@pytest.mark.parametrize(
+    "lease", [None, "", "soon", "12:00"], ids=["null", "empty", "word", "time"]
+)
+def test_unreadable_lease_is_told_and_not_guessed(
+    lease: str | None,
+    state: str,
+    database: QueueDatabase,
+    clock: ManualClock,
+    evidence: Evidence,
+) -> None:
+    """A lease that no program can read is left alone, told, and freed by the command named."""
+    _write_lease(database, state, lease)
+    clock.advance_s(TIMEOUT_S * 1000)
+    maintenance = QueueMaintenance(database)
+
+    result = maintenance.release_stale_leases(TIMEOUT_S)
+    finding = check_health(database, clock=clock).finding("leases.unreadable")
+    maintenance.release_lease(1)
+
+    evidence.require(result.released == 0, "a lease that cannot be read was taken for stale")
+    evidence.require(finding.observed == 1, f"health told {finding.observed} unreadable leases")
+    evidence.require("--release" in finding.command, f"its command is {finding.command!r}")
+    row = _row(database)
+    evidence.require(row == ("queued", 1, None), f"the released task is {row}")
+
+
+@pytest.mark.needs("core")
+def test_task_that_kills_every_worker_ends_in_dead_letter(
+    queue_path: Path, crew: Crew, ledger: Ledger, evidence: Evidence
+) -> None:
+    """A task that kills whoever takes it is given up after its attempts, with its history."""
+    keeper = crew.start(queue_path, "keeper")
+    keeper.enqueue("poison", max_attempts=MAX_ATTEMPTS)
+    for number in range(MAX_ATTEMPTS):
+        victim = crew.start(queue_path, f"victim{number}")
+        if victim.claim(lease_s=SHORT_LEASE_S).task_id is None:
+            raise Inconclusive(f"the task was not handed out for attempt {number + 1}")
+        with ledger.injected(KilledWorker(), victim.driver):
+            wait_until(lambda: _reclaimed(keeper), "the reclaim of the task", timeout_s=WAIT_S)
+
+    again = keeper.claim()
+    (task,) = keeper.final()
+    logged = _log_count(queue_path)
+
+    evidence.measure("attempts", task.attempts, "attempts")
+    evidence.require(again.task_id is None, "a task without attempts left was handed out")
+    evidence.require(task.status == "dead_letter", f"the task is {task.status}, not dead_letter")
+    evidence.require(
+        logged >= MAX_ATTEMPTS, f"{logged} entries in its history, {MAX_ATTEMPTS} attempts failed"
+    )
+    _require_sound(evidence, crew, keeper)
+
+
+@pytest.mark.needs("leases", "fencing")
+@pytest.mark.parametrize("op", ["complete", "fail", "heartbeat"])
+def test_suspended_worker_that_wakes_too_late_is_refused(
+    op: str, queue_path: Path, crew: Crew, ledger: Ledger, evidence: Evidence
+) -> None:
+    """A worker that slept through its lease cannot touch the task that another one has now."""
+    sleeper, keeper, rescuer = (
+        crew.start(queue_path, name) for name in ("sleeper", "keeper", "rescuer")
+    )
+    keeper.enqueue("only")
+    if sleeper.claim(lease_s=SHORT_LEASE_S).task_id is None:
+        raise Inconclusive("the only task could not be claimed")
+
+    with ledger.injected(SuspendedWorker(), sleeper.driver) as sighting:
+        wait_until(lambda: _reclaimed(keeper), "the reclaim of the task", timeout_s=WAIT_S)
+        taken = rescuer.claim(lease_s=LONG_LEASE_S)
+        if taken.task_id is None:
+            raise Inconclusive("the reclaimed task was not handed out")
+        sighting.effect = f"{rescuer.name} has its task since {taken.returned_s:.2f} s"
+    late = {"complete": sleeper.complete, "heartbeat": sleeper.heartbeat}.get(
+        op, lambda: sleeper.fail("late")
+    )()
+    rescuer.complete()
+
+    evidence.require(not late.ok, f"{op} by a worker that had lost its lease was accepted")
+    evidence.require(
+        late.error.startswith(ErrorCode.LEASE_LOST), f"the refusal is no lost lease: {late.error}"
+    )
+    _require_sound(evidence, crew, keeper)
+
+
+def _require_sound(evidence: Evidence, crew: Crew, witness: Worker) -> None:
+    record = Record(
+        operations=crew.history.operations(),
+        final=witness.final(),
+        capabilities=witness.driver.capabilities,
+    )
+    completed = any(op.op == "complete" for op in record.operations)
+    checkers = [each for each in CHECKERS if completed or each is not completed_once]
+    require_all(evidence, judge(record, checkers))
+
+
+def _reclaimed(keeper: Worker) -> bool:
+    return bool(keeper.reclaim().facts.get("count"))
+
+
+def _write_lease(database: QueueDatabase, state: str, lease: object) -> None:
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE task_queue SET status = ?, lease_until_utc = ?", (state, lease)
+        ).close()
+
+
+def _row(database: QueueDatabase) -> tuple[object, ...]:
+    sql = "SELECT status, attempts, lease_until_utc FROM task_queue"
+    (row,) = database.connection().execute(sql).fetchall()
+    return tuple(row)
+
+
+def _stale_count(database: QueueDatabase) -> int:
+    """Return how many the health check would tell; it uses this very rule."""
+    now_ms = database.clock.now_ms()
+    return len(stale_leases(database.connection(), now_ms, TIMEOUT_S).stale)
+
+
+def _log_count(queue_path: Path) -> int:
+    with QueueDatabase(queue_path, read_only=True) as database:
+        rows = database.connection().execute("SELECT count(*) FROM task_logs").fetchall()
+    return int(rows[0][0])

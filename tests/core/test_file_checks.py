@@ -1,0 +1,80 @@
+"""What is said of a queue file without opening it."""
+
+import os
+
+from health_queues import (
+    HOUR_MS,
+    NOW_MS,
+    checked,
+    clock,
+)
+
+from core import ManualClock, QueueBackup
+from core.findings import Level
+from core.intent import intent_path
+from core.locks import maintenance_lock
+from core.thresholds import AtLeast, Thresholds
+
+
+def test_second_name_of_the_file_is_a_warning(queue_path):
+    """A hard link means a second log, and is told."""
+    os.link(queue_path, queue_path.with_name("other.db"))
+
+    assert checked(queue_path).finding("file.names").level is Level.WARNING
+
+
+def test_restore_that_was_cut_off_is_critical_and_one_under_way_a_warning(queue_path):
+    """A left-over note of a restore is told with the command that ends it."""
+    intent_path(queue_path).write_text("{}", encoding="utf-8")
+
+    found = checked(queue_path).finding("file.restore")
+    with maintenance_lock(queue_path, "restore"):
+        during = checked(queue_path).finding("file.restore")
+
+    assert (found.level, found.command) == (
+        Level.CRITICAL,
+        f'queuedrill restore --db "{queue_path}" --recover',
+    )
+    assert during.level is Level.WARNING
+
+
+def test_free_disk_is_judged_from_below(queue_path):
+    """Free space is kept at its limit and passed just above it, at both levels."""
+
+    def level(warning, critical):
+        thresholds = Thresholds(free_disk_gb=AtLeast(warning, critical))
+        return checked(queue_path, thresholds=thresholds).finding("disk.free").level
+
+    assert level(0, 0) is Level.OK
+    assert level(10**9, 0) is Level.WARNING
+    assert level(10**9, 10**9) is Level.CRITICAL
+
+
+def test_backups_that_are_missing_broken_or_dated_ahead_are_told(queue_path):
+    """No verified backup is critical, and one from the future is no comfort."""
+    missing = checked(queue_path).finding("backups.age")
+    backup = QueueBackup(queue_path, clock=ManualClock(NOW_MS + 5 * HOUR_MS)).create_backup()
+    ahead = checked(queue_path).finding("backups.age")
+    with backup.open("r+b") as file:
+        file.seek(3000)
+        file.write(b"\x5a\xa5")
+    broken = checked(queue_path).finding("backups.age")
+
+    assert (missing.level, missing.observed) == (Level.CRITICAL, "none")
+    assert missing.command == f'queuedrill backup --db "{queue_path}"'
+    assert ahead.level is Level.WARNING
+    assert "future" in ahead.message
+    assert broken.level is Level.CRITICAL
+    assert "none of the 1 there" in broken.message
+
+
+def test_backups_elsewhere_are_looked_for_there(queue_path, tmp_path):
+    """The folder that is named is the one that counts, and the cure names it, too."""
+    found = checked(queue_path, backup_dir=tmp_path / "else where").finding("backups.age")
+
+    assert found.command.endswith(f'--backup-dir "{tmp_path / "else where"}"')
+    assert not (tmp_path / "else where").exists()
+    QueueBackup(queue_path, tmp_path / "there", clock=clock()).create_backup()
+    there = checked(queue_path, backup_dir=tmp_path / "there").finding("backups.age")
+    assert there.level is Level.OK
+    assert checked(queue_path).finding("backups.age").level is Level.CRITICAL

@@ -1,0 +1,166 @@
+"""What opening a queue does about a restore that was cut off."""
+
+import itertools
+import shutil
+
+import pytest
+
+from core import QueueDatabase, errors
+from core.connection import scalar
+from core.intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, write_intent
+from core.locks import maintenance_lock
+from core.recovery import swap_in
+from core.schema import write_meta
+
+OLD, NEW = 3, 5
+
+
+def make_queue(path, tasks):
+    """Make a queue with so many tasks."""
+    with QueueDatabase(path, create=True) as database, database.transaction() as connection:
+        for _number in range(tasks):
+            connection.execute("INSERT INTO task_queue (type, payload) VALUES ('t', '{}')")
+
+
+def count(path):
+    """Return how many tasks the queue has, whatever opening it does first."""
+    with QueueDatabase(path) as database:
+        return scalar(database.connection(), "SELECT count(*) FROM task_queue"), database.recovered
+
+
+@pytest.fixture
+def swap(tmp_path):
+    """Return the note of a swap in which nothing has moved yet, and its database."""
+    database = tmp_path / "queue.db"
+    staging, quarantine = tmp_path / "staging", tmp_path / "quarantine"
+    staging.mkdir()
+    quarantine.mkdir()
+    make_queue(database, OLD)
+    make_queue(staging / "queue.db", NEW)
+    database.with_name("queue.db-wal").write_bytes(b"")
+    intent = RestoreIntent(
+        restore_id="r1",
+        route="swap",
+        backup="b.db",
+        staging=str(staging),
+        quarantine=str(quarantine),
+        old=("queue.db", "queue.db-wal"),
+        new=("queue.db",),
+        started_utc="2025-11-05 14:30:22.000",
+    )
+    write_intent(database, intent)
+    return database, intent
+
+
+class PowerCutError(Exception):
+    """The power was cut here."""
+
+
+def strike_at(monkeypatch, step):
+    """Cut the power before the step-th move; return the counter of moves."""
+    from core import files  # noqa: PLC0415 - patched where it lives
+
+    moves = itertools.count(1)
+    move = files.move
+
+    def moving(source, target):
+        if next(moves) == step:
+            raise PowerCutError
+        move(source, target)
+
+    monkeypatch.setattr(files, "move", moving)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_swap_that_was_cut_off_at_any_step_ends_old_whole_or_new_whole(swap, monkeypatch, step):
+    """Wherever a swap is cut off, the next opening finds one state whole and leaves no rest."""
+    database, intent = swap
+    with monkeypatch.context() as patched:
+        strike_at(patched, step)
+        struck = False
+        try:
+            swap_in(database, intent)
+        except PowerCutError:
+            struck = True
+    assert struck is (step <= 3)
+
+    found, recovered = count(database)
+
+    assert (found, recovered.state) == ((OLD, "old") if step == 1 else (NEW, "new"))
+    assert "cut off" in str(recovered)
+    assert not intent_path(database).exists()
+    assert count(database) == (found, None)
+
+
+def test_read_only_opening_of_a_half_done_swap_is_refused_and_changes_nothing(swap):
+    """Somebody who may not write is told that there is a restore to finish."""
+    database, _intent = swap
+    before = sorted(database.parent.rglob("*"))
+
+    with pytest.raises(errors.InterruptedRestoreError, match="read-only"):
+        QueueDatabase(database, read_only=True)
+
+    assert sorted(database.parent.rglob("*")) == before
+
+
+def test_restore_that_is_under_way_is_not_taken_for_a_dead_one(swap):
+    """While the restoring process lives, another opening keeps its hands off."""
+    database, _intent = swap
+    with (
+        maintenance_lock(database, "restore"),
+        pytest.raises(errors.InterruptedRestoreError, match="under way"),
+    ):
+        QueueDatabase(database)
+
+    assert read_intent(database) is not None
+
+
+def test_database_made_in_between_is_never_overwritten(swap):
+    """A stranger's new database in the middle of a swap is refused, and kept."""
+    database, intent = swap
+    for name in intent.old:
+        shutil.move(database.with_name(name), intent.quarantine)
+    database.write_bytes(b"somebody else's")
+
+    with pytest.raises(errors.InterruptedRestoreError, match="made in its place"):
+        QueueDatabase(database)
+
+    assert database.read_bytes() == b"somebody else's"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"route": "swap"}', b"\xff\xfe", b'{"old": 1, "new": 2}']
+)
+def test_unreadable_note_is_told_and_kept(queue_path, content):
+    """A note that cannot be read stops the opening, names itself, and stays."""
+    intent_path(queue_path).write_bytes(content)
+
+    with pytest.raises(errors.InterruptedRestoreError, match=r"restore\.json"):
+        QueueDatabase(queue_path)
+
+    assert intent_path(queue_path).read_bytes() == content
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_restore_through_the_interface_is_judged_by_what_the_queue_says(tmp_path, done):
+    """Where SQLite itself decides, its own content tells which state is in place."""
+    database = tmp_path / "queue.db"
+    make_queue(database, OLD)
+    for folder in ("staging", "quarantine"):
+        (tmp_path / folder).mkdir()
+    if done:
+        with QueueDatabase(database) as opened, opened.transaction() as connection:
+            write_meta(connection, RESTORE_KEY, "r1")
+    write_intent(
+        database,
+        RestoreIntent(
+            "r1", "interface", "b.db", str(tmp_path / "staging"), str(tmp_path / "quarantine"),
+            (), (), "2025-11-05 14:30:22.000",
+        ),
+    )  # fmt: skip
+
+    found, recovered = count(database)
+
+    assert (found, recovered.state) == (OLD, "new" if done else "old")
+    assert not (tmp_path / "staging").exists()
+    assert (tmp_path / "quarantine").exists() is done

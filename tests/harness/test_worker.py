@@ -1,0 +1,215 @@
+"""Workers, crews and load over the real core: what is done is what is written down."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.database import QueueDatabase
+from harness.crew import Crew
+from harness.faults import RivalWriter
+from harness.history import History, Outcome, digest_of
+from harness.load import Load
+from harness.waiting import WaitedTooLongError, wait_for, wait_until
+from harness.workload import Arrivals, fill, produce, work_off
+
+TASKS_COUNT = 24
+
+
+@pytest.fixture
+def history(tmp_path):
+    """A record of operations."""
+    with History(tmp_path / "history.jsonl") as history:
+        yield history
+
+
+@pytest.fixture
+def crew(history, tmp_path):
+    """Worker processes that are gone afterwards."""
+    with Crew(history, tmp_path) as crew:
+        yield crew
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A new queue."""
+    path = tmp_path / "queue.db"
+    with QueueDatabase(path, create=True):
+        return path
+
+
+def test_a_task_goes_through_its_life_as_written_down(crew, path, history):
+    """Enqueue, claim, heartbeat and complete leave their id, key, fence and figures behind."""
+    worker = crew.start(path, "w")
+    put_in = worker.enqueue("k", max_attempts=2)
+    claimed = worker.claim(lease_s=30.0)
+    assert worker.heartbeat().ok
+    assert worker.complete().ok
+
+    assert (put_in.key, put_in.task_id) == ("k", 1)
+    assert (claimed.task_id, claimed.key, claimed.facts["max_attempts"]) == (1, "k", 2)
+    assert claimed.facts["digest"] == put_in.facts["digest"]
+    assert claimed.facts["lease_s"] == 30.0
+    assert {op.fence for op in history.operations()[1:]} == {claimed.fence}
+    (task,) = worker.final()
+    assert (task.status, task.key, task.digest) == ("completed", "k", put_in.facts["digest"])
+    assert task.digest == digest_of({"key": "k", "filling": ""})
+
+
+def test_an_empty_queue_gives_no_task(crew, path):
+    """A claim that finds nothing is acknowledged, and has no task."""
+    operation = crew.start(path, "w").claim()
+    assert (operation.outcome, operation.task_id) == (Outcome.OK, None)
+
+
+def test_a_failed_task_comes_back_with_another_fence(crew, path):
+    """A task that was given back is handed out again, under a fence of its own."""
+    worker = crew.start(path, "w")
+    worker.enqueue("k")
+    first = worker.claim()
+    assert worker.fail("no luck").facts["status"] == "queued"
+    assert worker.claim().fence != first.fence
+
+
+def test_what_a_worker_no_longer_holds_is_surely_refused(crew, path):
+    """Completing twice is refused, and written down as surely not done."""
+    worker = crew.start(path, "w")
+    worker.enqueue("k")
+    worker.claim()
+    worker.complete()
+    again = worker.complete()
+    assert again.outcome is Outcome.FAILED
+    assert "lease-lost" in again.error
+
+
+def test_what_was_in_flight_at_a_kill_is_unknown(crew, path):
+    """A request that a killed worker never answered may have been done."""
+    worker = crew.start(path, "w")
+    with RivalWriter().inject(path):
+        flight = worker.send_enqueue("k")
+        worker.driver.kill()
+    assert flight.settle().outcome is Outcome.UNKNOWN
+
+
+def test_a_stale_lease_is_reclaimed_and_counted(crew, path):
+    """A worker whose clock is an hour ahead finds the task of a dead one."""
+    holder, keeper = crew.start(path, "h"), crew.start(path, "k", clock_offset_ms=3_600_000)
+    holder.enqueue("k")
+    holder.claim()
+    holder.driver.kill()
+    assert keeper.reclaim().facts["count"] == 1
+
+
+def test_arrivals_are_evenly_spaced():
+    """A rate of so many a minute is one every so many seconds."""
+    assert list(Arrivals(per_minute=120, count=3).moments_s()) == [0.0, 0.5, 1.0]
+
+
+def test_an_open_loop_sends_on_time_though_nobody_answers(crew, path):
+    """A queue that stands still does not slow down what arrives."""
+    worker = crew.start(path, "w")
+    arrivals = Arrivals(per_minute=6000, count=20)
+    with ThreadPoolExecutor(1) as pool:
+        with RivalWriter().inject(path):
+            producing = pool.submit(produce, worker, arrivals, prefix="t")
+            wait_until(
+                lambda: len(crew.history.operations()) == arrivals.count, "arrivals", timeout_s=30
+            )
+        produced = producing.result(timeout=30)
+
+    assert len(produced.operations) == arrivals.count
+    assert all(op.ok for op in produced.operations)
+    assert produced.operations[-1].invoked_s < produced.operations[0].returned_s
+
+
+def test_an_open_loop_can_be_stopped(crew, path):
+    """No more arrivals are sent once it is told to stop."""
+    stop = threading.Event()
+    stop.set()
+    produced = produce(crew.start(path, "w"), Arrivals(60, 100), prefix="t", stop=stop)
+    assert produced.operations == ()
+
+
+def test_a_queue_is_filled_and_worked_off(crew, path):
+    """So many tasks are put in by all producers, and all are completed by all workers."""
+    producers, workers = crew.start_all(path, "p", 2), crew.start_all(path, "w", 2)
+    put_in = fill(producers, TASKS_COUNT)
+    assert len({op.key for op in put_in if op.ok}) == TASKS_COUNT
+    assert {op.worker for op in put_in} == {"p0", "p1"}
+    assert work_off(workers, lambda: True, timeout_s=30)
+    assert [task.status for task in workers[0].final()] == ["completed"] * TASKS_COUNT
+
+
+def test_a_producer_that_dies_sends_no_more(crew, path):
+    """Filling ends by itself when its producer is gone."""
+    producer = crew.start(path, "p")
+    producer.driver.kill()
+    (only,) = fill([producer], TASKS_COUNT)
+    assert only.outcome is Outcome.UNKNOWN
+
+
+def test_working_off_gives_up_at_its_deadline(crew, path):
+    """An end that never comes is told, in time."""
+    began_s = time.monotonic()
+    assert not work_off([crew.start(path, "w")], lambda: False, timeout_s=0.2)
+    assert time.monotonic() - began_s < 10
+
+
+def test_working_off_gives_up_where_everything_is_refused(crew, path):
+    """Workers that are dead do not fill the history until the deadline."""
+    worker = crew.start(path, "w")
+    worker.driver.kill()
+    assert not work_off([worker], lambda: False, timeout_s=60)
+    assert len(crew.history.operations()) < 100
+
+
+def test_load_runs_for_the_body_and_stops(crew, path, history):
+    """Tasks are put in while the body runs and not afterwards; what met it is known."""
+    with Load([crew.start(path, "p")], prefix="x") as load:
+        began_s = history.now_s()
+        acknowledged = load.wait_for_acknowledgement(began_s)
+        ended_s = history.now_s()
+    after = len(history.operations())
+    assert acknowledged in load.inside(began_s, ended_s)
+    met = load.meeting(began_s, ended_s)
+    assert all(each in met for each in load.inside(began_s, ended_s))
+    assert load.longest_stall_s(began_s, ended_s) > 0
+    assert load.inside(ended_s + 60, ended_s + 61) == []
+    assert all(op.returned_s is not None for op in history.operations())
+    assert len(load.operations()) == after
+
+
+def test_load_sees_a_producer_that_has_to_wait(crew, path):
+    """A producer that waits for a lock is seen to wait."""
+    with Load([crew.start(path, "p")], prefix="x") as load:
+        load.wait_for_acknowledgement(0.0)
+        with RivalWriter().inject(path):
+            load.wait_for_stall(0.05)
+    assert load.longest_stall_s(0.0, crew.history.now_s()) >= 0.05
+
+
+def test_load_ends_with_its_producer(crew, path):
+    """A producer that was killed puts nothing in any more."""
+    producer = crew.start(path, "p")
+    with Load([producer], prefix="x") as load:
+        load.wait_for_acknowledgement(0.0)
+        producer.driver.kill()
+    assert load.operations()[-1].outcome is Outcome.UNKNOWN
+
+
+def test_a_crew_leaves_nobody_behind(history, path, tmp_path):
+    """All workers are gone at the end, the suspended ones too."""
+    with Crew(history, tmp_path) as crew:
+        workers = crew.start_all(path, "w", 2)
+        workers[0].driver.suspend()
+    assert all(worker.driver.exit_status is not None for worker in workers)
+
+
+def test_waiting_ends_at_its_deadline():
+    """What never happens is an error that names it."""
+    with pytest.raises(WaitedTooLongError, match=r"the moon did not happen within 0\.01 s"):
+        wait_until(lambda: None, "the moon", timeout_s=0.01)
+    with pytest.raises(WaitedTooLongError, match="the moon"):
+        wait_for(threading.Event(), "the moon", timeout_s=0.01)
+    assert wait_until(lambda: 7, "at once", timeout_s=0) == 7
