@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from harness import children
 from harness.crew import Crew
 from harness.trial import trial_command
@@ -101,7 +103,7 @@ def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
         _wait_attached(tracer)
         yield trace
     finally:
-        _end(tracer)
+        _end(tracer, pid)
         _read(log, trace)
 
 
@@ -117,10 +119,11 @@ def _wait_attached(tracer: subprocess.Popen[bytes]) -> None:
         raise TracingRefusedError(said or "strace said nothing")
 
 
-def _end(tracer: subprocess.Popen[bytes]) -> None:
-    """Let strace leave the process, or end with it."""
+def _end(tracer: subprocess.Popen[bytes], pid: int) -> None:
+    """Let strace leave the process; where that has ended strace ends too, and is not hurried."""
     assert tracer.stderr is not None
-    tracer.terminate()
+    if psutil.pid_exists(pid):
+        tracer.terminate()
     try:
         tracer.wait(_TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -137,7 +137,8 @@ class Sweep:
 
         with self._armed(victim, steps, trace):
             done = _verbs(victim, key)[self.verb]()
-        died = not done.ok and self._killed(victim)
+            # Its end is waited for while strace follows, which has to write down why.
+            died = not done.ok and _killed(victim)
         if not done.ok and not died:
             raise Inconclusive(f"{self.verb} was not done, and nothing struck: {done.error}")
         if died and self.tracing and not trace.killed:
@@ -181,14 +182,7 @@ class Sweep:
         log = self.folder / f"{self.verb}-{self._runs}.strace"
         with traced(victim.driver.pid, log, steps) as seen:
             yield
-            # strace ends with the process; it is to have written down why.
-            self._killed(victim)
         trace.calls, trace.killed = seen.calls, seen.killed
-
-    def _killed(self, victim: Worker) -> bool:
-        """Return whether the system says that the process ended by the signal, if it has ended."""
-        victim.driver.process.wait(0.0)
-        return victim.driver.killed_by_signal()
 
     def _struck(self, steps: tuple[Step, ...], trace: Trace) -> Step:
         return steps_of(trace.calls)[-1] if self.tracing else steps[0]
@@ -222,6 +216,12 @@ def _require_survived(sweep: Sweep, books: Books, most: int) -> None:
         raise Inconclusive(f"no kill before the commit, or none after it: {dict(states)}")
     assert sweep.witness is not None
     books.require_sound(sweep.witness)
+
+
+def _killed(victim: Worker) -> bool:
+    """Return whether the system says that the process, which did not answer, died of the signal."""
+    victim.driver.process.wait(WAIT_S)
+    return victim.driver.killed_by_signal()
 
 
 def _evenly(steps: list[Step], most: int) -> list[Step]:

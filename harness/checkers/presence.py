@@ -4,31 +4,37 @@ from collections.abc import Iterator
 
 from harness.checkers.record import Record, TaskHistory
 from harness.checkers.ruling import Ruling, Violation, ruled, unknown
+from harness.history import Operation
+
+_PROMISES = ("enqueue", "complete")
 
 
 def nothing_lost(record: Record) -> Ruling:
-    """Every acknowledged task is there at the end, and every acknowledged completion too."""
+    """Every acknowledged task is there at the end, and every acknowledged completion too.
+
+    Who completes a task has had it, so a completion answers for a task whose enqueue had no answer.
+    """
     name = "nothing-lost"
-    if record.final is None or not any(op.op == "enqueue" and op.ok for op in record.operations):
-        return unknown(name, "nothing was acknowledged, or the end was not seen")
+    if record.final is None:
+        return unknown(name, "the end was not seen")
     seen, violations = 0, list[Violation]()
     for task in record.tasks:
-        enqueued = next((op for op in task.enqueues if op.ok), None)
-        if enqueued is not None:
-            seen += 1
-            if not task.final:
-                violations.append(
-                    Violation(
-                        f"task {task.name} was acknowledged at {enqueued.returned_s:.3f} s "
-                        "and is gone",
-                        tuple(task.ops),
-                    )
-                )
-        undone = _undone(task)
-        seen += sum(op.op == "complete" and op.ok for op in task.actions)
-        if undone is not None:
-            violations.append(undone)
-    return ruled(name, seen, violations)
+        promises = [op for op in task.ops if op.op in _PROMISES and op.ok]
+        seen += len(promises)
+        found = _gone(task, promises[0]) or _undone(task) if promises else None
+        if found is not None:
+            violations.append(found)
+    return ruled(name, seen, violations) if seen else unknown(name, "nothing was acknowledged")
+
+
+def _gone(task: TaskHistory, promise: Operation) -> Violation | None:
+    if task.final:
+        return None
+    sentence = (
+        f"task {task.name}, whose {promise.op} was acknowledged at {promise.returned_s:.3f} s, "
+        "is gone"
+    )
+    return Violation(sentence, tuple(task.ops))
 
 
 def _undone(task: TaskHistory) -> Violation | None:

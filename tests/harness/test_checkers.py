@@ -61,6 +61,25 @@ def test_a_completion_that_is_undone_is_lost():
     assert checkers.nothing_lost(script.record(final(1, "queued"))).valid is Valid.FALSE
 
 
+def test_a_completion_answers_for_an_enqueue_without_an_answer():
+    """Whose enqueue nobody answered and whose completion was acknowledged is there, completed."""
+    script = Script().enqueue("k1", outcome=Outcome.UNKNOWN).claim("a", 1, 1.0)
+    script.add("a", "complete", 2.0, task_id=1, fence="a")
+    assert checkers.nothing_lost(script.record(final(1))).valid is Valid.TRUE
+    assert checkers.nothing_lost(script.record(final(1, "queued"))).valid is Valid.FALSE
+    assert checkers.nothing_lost(script.record()).valid is Valid.FALSE
+
+
+def test_a_task_whose_enqueue_had_no_answer_is_finished_too():
+    """What is there at the end is there for the workers, whatever its producer was told."""
+    script = Script().enqueue("k1").enqueue("k2", outcome=Outcome.UNKNOWN)
+    assert checkers.done_in_the_end(script.record(final(1))).valid is Valid.TRUE
+    left = script.record(final(1), final(2, "queued"))
+    assert checkers.done_in_the_end(left).valid is Valid.FALSE
+    early = script.record(final(1), final(2, "dead_letter", attempts=1))
+    assert checkers.done_in_the_end(early).valid is Valid.FALSE
+
+
 def test_nothing_acknowledged_says_nothing():
     """With no acknowledged task, or an unseen end, no checker of losses is green."""
     refused = Script().enqueue("k1", outcome=Outcome.FAILED)
