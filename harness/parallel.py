@@ -1,11 +1,14 @@
 """Runs the scenarios side by side where pytest-xdist is installed and nobody asked otherwise."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 SCENARIOS_FOLDER = "scenarios"
+# By which pytest-xdist is told how many "auto" is.
+_COUNT_VARIABLE = "PYTEST_XDIST_AUTO_NUM_WORKERS"
 # What is asked for with these is no run.
 _NO_RUN = ("collectonly", "showfixtures", "show_fixtures_per_test", "setupplan", "cacheshow")
 
@@ -42,20 +45,25 @@ def took_settings_from(config: pytest.Config, folder: Path) -> bool:
 
 
 def switch_on_parallel(config: pytest.Config) -> None:
-    """Have one test process a processor, unless the command line says how it wants it.
+    """Have some test processes side by side, unless the command line says how it wants it.
 
     ``-n`` in the ini file would do the same and break ``-p no:xdist``. A single check (an argument
     with ``::``) runs in this process, where it can be debugged.
     """
     if not _wants_default(config):
         return
-    config.option.numprocesses = "logical"
-    count = int(config.hook.pytest_xdist_auto_num_workers(config=config))
-    limit = config.getoption("maxprocesses", None)
+    count, limit = _processes_count(config), config.getoption("maxprocesses", None)
     config.option.numprocesses = min(count, limit) if limit else count
     # A crash under loadfile and its kin would fail the whole file.
     config.option.dist = "load"
     config.option.tx = ["popen"] * config.option.numprocesses
+
+
+def _processes_count(config: pytest.Config) -> int:
+    """Return half again as many as processors, as scenarios wait more than they compute."""
+    config.option.numprocesses = "logical"
+    count = int(config.hook.pytest_xdist_auto_num_workers(config=config))
+    return count if _COUNT_VARIABLE in os.environ else max(2, count * 3 // 2)
 
 
 def _wants_default(config: pytest.Config) -> bool:

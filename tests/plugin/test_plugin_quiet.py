@@ -2,9 +2,11 @@
 
 import re
 
+import psutil
 import pytest
 
 ORDINARY = '''
+import psutil
 import pytest
 
 def test_passes():
@@ -94,6 +96,26 @@ def test_scenarios_run_side_by_side_unless_told_otherwise(gate, arguments, paral
 
     assert ended.status == 0, ended.output
     assert bool(re.search(r"\d+/\d+ worker", ended.output)) == parallel
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "count"),
+    [
+        pytest.param([], "4", 4, id="variable"),
+        pytest.param(["--maxprocesses=1"], None, 1, id="at-most-one"),
+        pytest.param([], None, max(2, (psutil.cpu_count() or 1) * 3 // 2), id="by-itself"),
+    ],
+)
+def test_processes_are_half_again_as_many_as_processors(gate, monkeypatch, arguments, told, count):
+    """Scenarios wait more than they compute; who says a number gets that number."""
+    gate.scenarios(SCENARIO)
+    if told is not None:
+        monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", told)
+
+    ended = gate.run("scenarios", *arguments)
+
+    assert ended.status == 0, ended.output
+    assert re.search(rf"\b{count}/{count} worker", ended.output), ended.output
 
 
 def test_without_xdist_installed_it_runs_in_one_process(gate, monkeypatch):
