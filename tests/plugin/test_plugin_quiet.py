@@ -6,7 +6,6 @@ import psutil
 import pytest
 
 ORDINARY = '''
-import psutil
 import pytest
 
 def test_passes():
