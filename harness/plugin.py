@@ -4,6 +4,8 @@ It does nothing until a test with the marker ``scenario`` is collected, or the f
 scenarios is named on the command line.
 """
 
+import contextlib
+import os
 import random
 from collections.abc import Generator
 from dataclasses import asdict
@@ -25,6 +27,7 @@ from harness.parallel import (
     took_settings_from,
     worker_input,
 )
+from harness.planted import DEFECTS, PLANTED_VARIABLE, planted
 from harness.selection import MARKERS, Offer, is_scenario, select
 from harness.settings import (
     Settings,
@@ -40,6 +43,7 @@ from reports.model import NotApplicable
 SETTINGS = pytest.StashKey[Settings]()
 GATE = pytest.StashKey[Gate]()
 ARMED = pytest.StashKey[bool]()
+PLANTED = pytest.StashKey[contextlib.ExitStack]()
 
 CAPABILITIES = pytest.StashKey[Capabilities]()
 
@@ -75,9 +79,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     config.stash[ARMED] = False
     if is_worker(config):
-        config.stash[SETTINGS] = settings_from_plain(worker_input(config)[_SETTINGS_INPUT])
-        return
-    settings = config.stash[SETTINGS] = read_settings(config)
+        settings = settings_from_plain(worker_input(config)[_SETTINGS_INPUT])
+    else:
+        settings = read_settings(config)
+        _prepare_run(config, settings)
+    config.stash[SETTINGS] = settings
+    _plant(config, settings.plant)
+
+
+def _plant(config: pytest.Config, name: str | None) -> None:
+    """Have the defect that was asked for in this process and its children, and no other."""
+    os.environ.pop(PLANTED_VARIABLE, None)
+    if name is not None:
+        config.stash[PLANTED] = contextlib.ExitStack()
+        config.stash[PLANTED].enter_context(planted(DEFECTS[name]))
+
+
+def _prepare_run(config: pytest.Config, settings: Settings) -> None:
+    """Make the gate, which is nothing until it is armed, where anything is to run at all."""
     if settings.db is not None and took_settings_from(config, settings.db.parent):
         raise pytest.UsageError(
             f"pytest took its settings from {config.rootpath}, where the queue is. "
@@ -89,6 +108,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Controller(gate), "queuedrill-controller")
     if names_scenarios(config):
         ask_for_junit(config, settings.report_dir)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the defect out again."""
+    if PLANTED in config.stash:
+        config.stash[PLANTED].close()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.settings import BACKUP_DIR, DB, DRIVER, PROFILE, SEED, Profile, Settings
+from harness.profile import Profile
+from harness.settings import BACKUP_DIR, DB, DRIVER, PLANT, PROFILE, SEED, Settings
 from reports.text import one_argument
 
 
@@ -20,6 +21,7 @@ def replay_check(config: pytest.Config, settings: Settings, check_id: str) -> st
             (DB, settings.db),
             (BACKUP_DIR, settings.backup_dir),
             (DRIVER, settings.driver),
+            (PLANT, settings.plant),
         )
         if value is not None
     ]

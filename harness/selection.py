@@ -7,7 +7,8 @@ import pytest
 from harness.describe import about
 from harness.drivers.command import CLOCK, NEEDS, DriverCommand
 from harness.drivers.protocol import Capabilities
-from harness.settings import Profile, Settings
+from harness.profile import Profile
+from harness.settings import Settings
 from reports.model import NotApplicable
 
 MARKERS = (

@@ -4,30 +4,18 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from harness.drivers.command import CORE, DriverCommand
+from harness.planted import DEFECTS
+from harness.profile import Profile
 from reports.plain import from_plain, to_plain
 
 T = TypeVar("T")
 _SEED_LIMIT = 2**31
-
-
-class Profile(StrEnum):
-    """How much a run does; each profile runs all that the one before it does."""
-
-    GATE = "gate"
-    NIGHTLY = "nightly"
-    SOAK = "soak"
-
-    def includes(self, least: "Profile") -> bool:
-        """Return whether a check that needs ``least`` runs in this profile."""
-        order = list(Profile)
-        return order.index(least) <= order.index(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +30,7 @@ class Settings:
         seed: of every random choice.
         profile: how much is run.
         min_checks: with fewer executed checks than this there is no verdict.
+        plant: name of the defect that the core has in this run, or None for the core as it is.
     """
 
     db: Path | None
@@ -51,9 +40,12 @@ class Settings:
     seed: int
     profile: Profile
     min_checks: int
+    plant: str | None = None
 
     def subject(self) -> str:
         """Return what is judged, in one sentence that claims no more than is done."""
+        if self.plant is not None:
+            return f"Our core with a known defect planted, {self.plant}: it must come out red."
         own = "" if self.driver is None else f" Queues made for this run, worked by {self.driver}"
         if self.db is not None:
             file = f"The queue file {self.db}, read only, and our core on it."
@@ -127,7 +119,13 @@ MIN_CHECKS = Option(
     metavar="N",
     help="With fewer executed checks the verdict is INCONCLUSIVE. Default: 1.",
 )
-OPTIONS = (DB, BACKUP_DIR, DRIVER, REPORT_DIR, SEED, PROFILE, MIN_CHECKS)
+PLANT = Option(
+    name="plant",
+    metavar="NAME",
+    help="Judge our core with this known defect in it, which must come out red: what queuedrill "
+    "selftest does for each. Default: none.",
+)
+OPTIONS = (DB, BACKUP_DIR, DRIVER, REPORT_DIR, SEED, PROFILE, MIN_CHECKS, PLANT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +157,7 @@ def read_settings(config: pytest.Config) -> Settings:
         pytest.UsageError: a value cannot be used; the message says where it was given, and the
             cure.
     """
-    return Settings(
+    settings = Settings(
         db=_value(config, DB, _existing_file),
         backup_dir=_value(config, BACKUP_DIR, _existing_folder),
         driver=_value(config, DRIVER, _driver),
@@ -168,7 +166,14 @@ def read_settings(config: pytest.Config) -> Settings:
         seed=_chosen_seed(_value(config, SEED, _whole_number)),
         profile=_value(config, PROFILE, _profile) or Profile.GATE,
         min_checks=_or_one(_value(config, MIN_CHECKS, _whole_number)),
+        plant=_value(config, PLANT, _defect),
     )
+    if settings.plant is not None and (settings.db is not None or settings.driver is not None):
+        raise pytest.UsageError(
+            f"{PLANT.flag} plants a defect into our own core, and {DB.flag} or {DRIVER.flag} asks "
+            "for something else to be judged. Leave one of them away"
+        )
+    return settings
 
 
 def settings_to_plain(settings: Settings) -> dict[str, object]:
@@ -262,6 +267,12 @@ def _profile(given: _Given) -> Profile:
         return Profile(given.text)
     except ValueError:
         raise ValueError(f"no such profile. Give one of: {', '.join(Profile)}") from None
+
+
+def _defect(given: _Given) -> str:
+    if given.text not in DEFECTS:
+        raise ValueError(f"no such defect. Give one of: {', '.join(DEFECTS)}")
+    return given.text
 
 
 def _chosen_seed(given: int | None) -> int:

@@ -48,9 +48,10 @@ from harness.faults.clocks import TEN_MINUTES_MS, DrivenClock
 from harness.history import History
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
+from harness.profile import Profile
 from harness.promises import PromiseLog
 from harness.replay import replay_check
-from harness.settings import Profile, Settings
+from harness.settings import Settings
 from harness.trial import trial_command
 from harness.waiting import wait_until
 from harness.worker import Worker

@@ -42,6 +42,7 @@ from harness.drivers.protocol import (
     refusal,
     to_line,
 )
+from harness.planted import planted_by_parent
 
 Verb = Callable[[Message], Message]
 _CODES: tuple[tuple[type[Exception], ErrorCode], ...] = (
@@ -261,7 +262,8 @@ def main() -> int:
     parser.add_argument("--durability", choices=("full", "normal"), default="full")
     settings = parser.parse_args()
     clock = SystemClock(settings.clock_offset_ms)
-    serve(CoreDriver(settings.db, clock, settings.durability))
+    with planted_by_parent():
+        serve(CoreDriver(settings.db, clock, settings.durability))
     return 0
 
 

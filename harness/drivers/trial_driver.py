@@ -23,7 +23,7 @@ from core.tasks import TaskQueue
 from harness.drivers.clock_file import ClockFile
 from harness.drivers.core_driver import CoreDriver, serve
 from harness.drivers.protocol import Message
-from harness.planted import DEFECTS
+from harness.planted import DEFECTS, planted, planted_by_parent
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
@@ -129,21 +129,12 @@ class TrialDriver(CoreDriver):
         clock: the worker's.
         door: counts the statements of one operation, or None.
         die_in: that operation.
-        queue: the class of the queue.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        clock: SystemClock,
-        door: Door | None,
-        die_in: str,
-        queue: type[TaskQueue],
-    ) -> None:
+    def __init__(self, path: Path, clock: SystemClock, door: Door | None, die_in: str) -> None:
         super().__init__(path, clock, "full")
         self._door = door
         self._die_in = die_in
-        self._queue = queue
 
     def answer(self, request: Message) -> Message:
         """Return the answer to one request, if this process lives to give it."""
@@ -158,7 +149,7 @@ class TrialDriver(CoreDriver):
         if self._opened is None:
             connect = connect_stdlib if self._door is None else self._door.connect
             database = QueueDatabase(self._path, create=create, clock=self._clock, connect=connect)
-            self._opened = database, self._queue(database)
+            self._opened = database, TaskQueue(database)
         return self._opened
 
     def _hello(self, request: Message) -> Message:
@@ -177,8 +168,9 @@ def main() -> int:
     given = parser.parse_args()
     clock = SystemClock() if given.clock_file is None else FileClock(ClockFile(given.clock_file))
     door = Door(given.die_at) if given.die_in else None
-    queue = TaskQueue if given.defect is None else DEFECTS[given.defect]
-    serve(TrialDriver(given.db, clock, door, given.die_in, queue))
+    driver = TrialDriver(given.db, clock, door, given.die_in)
+    with planted_by_parent() if given.defect is None else planted(DEFECTS[given.defect]):
+        serve(driver)
     return 0
 
 

@@ -104,7 +104,16 @@ class GateRunner:
 def gate(pytester, monkeypatch):
     """The gate on a folder of its own, told nothing by this process's surroundings."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in ("DB", "BACKUP_DIR", "DRIVER", "REPORT_DIR", "SEED", "PROFILE", "MIN_CHECKS"):
+    for name in (
+        "DB",
+        "BACKUP_DIR",
+        "DRIVER",
+        "REPORT_DIR",
+        "SEED",
+        "PROFILE",
+        "MIN_CHECKS",
+        "PLANT",
+    ):
         monkeypatch.delenv(f"PYTEST_QUEUE_{name}", raising=False)
     for name in ("QUEUEDRILL_CHILDREN", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
