@@ -17,6 +17,8 @@ from harness.introduction import ask_driver, handed_over
 from harness.junit_bridge import JunitBridge
 from harness.recorder import Recorder
 from harness.replay import replay_check, replay_run
+from harness.selftest.code import code_digest
+from harness.selftest.memory import Memory
 from harness.settings import REPORT_DIR, Settings
 from harness.surroundings import environment
 from reports.html import HTML_NAME, write_html
@@ -169,6 +171,7 @@ class Gate:
             environment=environment(self.config, self.settings),
             min_checks=self.settings.min_checks,
             replay=replay_run(self.config, self.settings),
+            detection=Memory(self.settings.report_dir, code_digest()).detection(),
         )
 
     def _replay(self, check_id: str) -> str:

@@ -33,6 +33,7 @@ def summary_lines(run: Run, judgement: Judgement, reports: list[Path]) -> Iterat
     for sentence in run.judged:
         yield f"Judged:  {sentence}"
     yield from _not_applicable(run)
+    yield from _power(run)
     yield from _figures(run)
     yield from _worst_limits(run)
     yield f"Do now:  {judgement.advice}"
@@ -45,6 +46,11 @@ def summary_lines(run: Run, judgement: Judgement, reports: list[Path]) -> Iterat
 def _not_applicable(run: Run) -> Iterator[str]:
     for reason, count in Counter(each.reason for each in run.not_applicable).items():
         yield f"Not applicable: {counted(count, 'check')}: {reason}"
+
+
+def _power(run: Run) -> Iterator[str]:
+    if run.detection is not None:
+        yield f"Power:   {run.detection.sentence}"
 
 
 def _figures(run: Run) -> Iterator[str]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reports.detection import Detection
+
 SCHEMA_VERSION = 1
 
 
@@ -156,6 +158,7 @@ class Run:
         runner_status: the exit status of the test runner itself, or None if it left none.
         reason: why it stopped early, or empty.
         replay: the command that runs all of it again.
+        detection: what selftests have found of the gate's power, or None where there were none.
     """
 
     started: str
@@ -172,4 +175,5 @@ class Run:
     runner_status: int | None = None
     reason: str = ""
     replay: str = ""
+    detection: Detection | None = None
     schema_version: int = SCHEMA_VERSION

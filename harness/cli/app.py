@@ -23,6 +23,7 @@ from .verbs import (
     maintain,
     prune,
     restore,
+    selftest,
     stats,
     vacuum,
     verify,
@@ -66,6 +67,7 @@ app.command("integrity")(integrity.integrity)
 app.command("archive")(archive.archive)
 app.command("enable-wal")(enable_wal.enable_wal)
 app.command("stats")(stats.stats)
+app.command("selftest")(selftest.selftest)
 app.add_typer(driver.driver)
 
 

@@ -41,6 +41,8 @@ def said(gate):
         (["--queue-seed", "-1"], "below zero"),
         (["--queue-seed", "many"], "no whole number"),
         (["--queue-min-checks", "-3"], "below zero"),
+        (["--queue-plant", "no-such-defect"], "no such defect"),
+        (["--queue-plant", "double-claim", "--queue-driver", "x {db}"], "Leave one of them away"),
     ],
 )
 def test_a_bad_value_is_a_usage_error_with_its_cure(gate, arguments, message):
@@ -201,3 +203,40 @@ def test_settings_from_beside_the_queue_are_refused(gate, tmp_path_factory):
 
     assert ended.status == 4
     assert "Put the scenarios first" in ended.output
+
+
+def test_a_planted_defect_is_in_every_process_and_in_the_report(gate):
+    """The core is wrong where the checks run and where drivers run, and the report says so."""
+    gate.scenarios(
+        """
+        from core.tasks import TaskQueue
+        from harness.planted import PLANTED_VARIABLE
+
+        def test_it_is_planted(queue_settings):
+            "The verb is replaced, and children will learn of it."
+            assert TaskQueue.claim.__module__ == "harness.planted.claiming"
+            assert os.environ[PLANTED_VARIABLE] == queue_settings.plant
+        """
+    )
+
+    ended = gate.run("scenarios", "-n1", "--queue-plant=double-claim")
+
+    assert ended.status == 0, ended.output
+    assert ended.report["judged"] == [
+        "Our core with a known defect planted, double-claim: it must come out red."
+    ]
+    assert "--queue-plant=double-claim" in ended.report["checks"][0]["replay"]
+
+
+def test_a_defect_of_a_run_around_this_one_is_not_inherited(gate, monkeypatch):
+    """Only the setting plants: a stray variable does not make a sound core wrong."""
+    monkeypatch.setenv("QUEUEDRILL_PLANTED", "double-claim")
+    gate.scenarios(
+        """
+        def test_nothing_is_planted():
+            "The variable is gone before a child could read it."
+            assert "QUEUEDRILL_PLANTED" not in os.environ
+        """
+    )
+
+    assert gate.run("scenarios", "-n0").status == 0
