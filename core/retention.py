@@ -122,8 +122,8 @@ def plan(
     oldest_kept = keep[-1] if keep else None
     return RetentionPlan(
         keep=_paths(keep),
-        # Without a sound backup nothing goes at all.
-        remove=_paths(spare + _older(broken, oldest_kept)) if keep else (),
+        # Both are empty without a sound backup: then nothing goes at all.
+        remove=_paths(spare + _older(broken, oldest_kept)),
         broken=_paths([info for info in broken if info not in _older(broken, oldest_kept)]),
         untouched=_paths([info for info in backups if info.manifest is None]),
     )

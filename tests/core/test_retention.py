@@ -94,6 +94,37 @@ def test_nothing_goes_where_nothing_is_sound(backup, clock, break_it):
     assert everything(backup.folder) == before
 
 
+def test_what_lies_before_a_backup_without_a_manifest_is_judged_too(backup, clock):
+    """One of the old kind, the newest of all, does not keep those behind it from being kept."""
+    *_older, newest = make_backups(backup, clock, 3)
+    clock.advance_s(60)
+    (legacy,) = make_backups(backup, clock, 1)
+    _missing_manifest(legacy)
+
+    planned = backup.plan_retention(RetentionPolicy(last=1))
+
+    assert (planned.keep, planned.untouched) == ((newest,), (legacy,))
+
+
+def test_a_broken_one_goes_only_when_it_is_older_than_all_that_stay(backup, clock):
+    """One of the very moment of the oldest that is kept stays."""
+    # Of one moment, so that the name alone puts the broken one first.
+    broken, kept = (backup.create_backup(name=name) for name in ("z", "a"))
+    flip_bit(broken)
+    assert plan_of(backup, last=1) == ((kept,), (), (broken,))
+    clock.advance_s(1)
+    (newest,) = make_backups(backup, clock, 1)
+
+    assert plan_of(backup, last=2) == ((newest, kept), (), (broken,))
+    assert plan_of(backup, last=1) == ((newest,), (broken, kept), ())
+
+
+def plan_of(backup, **policy):
+    """Return what would stay, what would go, and what is broken and stays."""
+    planned = backup.plan_retention(RetentionPolicy(**policy))
+    return planned.keep, planned.remove, planned.broken
+
+
 def test_swapped_manifests_make_both_backups_broken(backup, clock):
     """A manifest proves the one file that it was written for."""
     oldest, middle = make_backups(backup, clock, 2)

@@ -1,0 +1,73 @@
+"""Which parts of the core are mutated together, and the tests that know them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Area:
+    """Some modules of the core.
+
+    Attributes:
+        modules: their names.
+        tests: names of the test files in ``tests/core`` that are tried first.
+        scenarios: the scenario files that are tried on what those tests let live.
+    """
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    scenarios: tuple[str, ...]
+
+
+AREAS = {
+    "backup": Area(
+        modules=(
+            *("backup", "backup_writer", "drafts", "copying", "manifest", "naming", "catalog"),
+            *("verification", "choosing"),
+        ),
+        tests=("backup", "copying", "manifest", "naming", "catalog", "verification"),
+        scenarios=("test_backup.py", "test_restore.py", "test_alarm.py"),
+    ),
+    "restore": Area(
+        modules=(*("restore", "staging", "intent", "placement", "recovery", "quarantine", "cost"),),
+        tests=("restore", "recovery", "undo", "killed"),
+        scenarios=("test_restore.py", "test_cut_off.py", "test_undo.py"),
+    ),
+    "retention": Area(("retention",), ("retention",), ("test_retention.py",)),
+    "tasks": Area(
+        modules=(
+            *("tasks", "claiming", "task", "attempts", "leases", "releasing", "payloads"),
+            "timestamps",
+        ),
+        tests=("tasks", "leases", "releasing", "payloads", "timestamps"),
+        scenarios=("test_leases.py", "test_workload.py", "test_clocks.py"),
+    ),
+    "maintenance": Area(
+        modules=(
+            *("maintenance", "maintenancerun", "checkpoint", "vacuum", "analysis", "integrity"),
+            *("archive", "archivefile", "wholetask", "rowcounts", "schedule", "runreport"),
+            *("statistics", "stopping", "journal", "locks"),
+        ),
+        tests=("maintenance", "checkpoint", "vacuum", "archive", "schedule", "locks"),
+        scenarios=("test_maintenance.py", "test_runs.py", "test_archive.py"),
+    ),
+    "health": Area(
+        modules=(
+            *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
+            *("waiting", "viewpoint", "wal", "defects", "examination"),
+        ),
+        tests=(
+            *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
+            *("waiting", "viewpoint", "wal", "defects"),
+        ),
+        scenarios=("test_health.py", "test_corruption.py"),
+    ),
+    "ground": Area(
+        modules=(
+            *("database", "schema", "files", "paths", "holders", "observer", "translation"),
+            *("clock", "connection", "arguments"),
+        ),
+        tests=("database", "schema", "files", "paths", "holders", "observer", "translation"),
+        scenarios=("test_gate.py", "test_rivals.py"),
+    ),
+}
+"""All of the core but its table of errors, by area."""
