@@ -18,7 +18,7 @@ from .intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, remove
 from .locks import maintenance_lock
 from .paths import uri
 from .schema import read_meta
-from .translation import primary_code
+from .translation import primary_code, system_translated
 
 _log = logging.getLogger("queuedrill")
 _OPEN_TIMEOUT_S = 5.0
@@ -65,9 +65,11 @@ def on_opening(database: Path, *, read_only: bool, connect: Connect) -> Recovery
 
     Raises:
         InterruptedRestoreError: it is still under way, or cannot be finished here.
+        UnreadableDatabaseError: the system does not let this user look.
     """
-    if not intent_path(database).exists():
-        return None
+    with system_translated(database):
+        if not intent_path(database).exists():
+            return None
     intent = _intent_or_error(database)
     if intent is None:
         return None

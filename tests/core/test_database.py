@@ -7,6 +7,7 @@ import sqlite3
 import threading
 
 import pytest
+from queue_files import open_the_way
 
 from core import ManualClock, QueueDatabase, connect_stdlib, errors, schema
 from core.connection import scalar
@@ -16,6 +17,17 @@ from core.paths import sides, wal_of
 INSERT = "INSERT INTO task_queue (type, payload) VALUES ('t', '{}')"
 LARGE_PAYLOAD = '"' + "x" * 100_000 + '"'
 COUNT = "SELECT count(*) FROM task_queue"
+
+OPEN_WITHOUT_RIGHTS = """
+import os
+from core import QueueDatabase
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+try:
+    QueueDatabase(argv[0], create=argv[1] == "True")
+except Exception as error:
+    say(type(error).__name__, error)
+"""
 
 HOLD_WRITER = """
 import sqlite3
@@ -79,6 +91,55 @@ def test_failed_creation_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
+CREATE_AT_ONE_TIME = """
+import time
+from core import QueueDatabase
+say("ready")
+wait()
+QueueDatabase(argv[0], create=True).close()
+say("open")
+"""
+
+
+def test_all_that_create_one_queue_at_one_time_get_it(spawn, tmp_path):
+    """Workers that start together, each told to create, all find one whole queue."""
+    path = tmp_path / "new" / "queue.db"
+    for _round in range(3):
+        children = [spawn(CREATE_AT_ONE_TIME, path) for _ in range(4)]
+        assert [child.hear() for child in children] == ["ready"] * 4
+        for child in children:
+            child.release()
+        assert [child.hear() for child in children] == ["open"] * 4
+        assert [child.finish() for child in children] == [0] * 4
+        assert names(path.parent) == ["queue.db"]
+        path.unlink()
+
+
+def test_no_half_queue_is_ever_there_under_its_name(tmp_path):
+    """Whoever is killed while creating has left no file at the path that would be in the way."""
+    path = tmp_path / "queue.db"
+    seen = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, *arguments):
+            seen.append(path.exists())
+            return super().execute(*arguments)
+
+    def connect(uri, *, timeout_s):
+        return sqlite3.connect(
+            uri, uri=True, timeout=timeout_s, isolation_level=None, factory=Watched
+        )
+
+    database = QueueDatabase(path, create=True, connect=connect)
+    database.close()
+
+    # From the first statement on the finished file on, it is there; never before it is whole.
+    first_there = seen.index(True)
+    assert first_there > len(schema.STATEMENTS)
+    assert all(seen[first_there:])
+    assert not any(seen[:first_there])
+
+
 def write_bytes(content):
     """Return a maker of a file with this content."""
     return lambda path: path.write_bytes(content)
@@ -139,6 +200,40 @@ def test_what_is_no_queue_is_said_with_the_cure_and_left_alone(tmp_path, make, l
     assert (sha256(path) if path.is_file() else None) == before
 
 
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/queue.db", "file/queue.db", "loop"])
+def test_path_that_cannot_be_gets_an_error_of_ours(tmp_path, name, create):
+    """A path that the system itself refuses is told like every other that leads nowhere."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    with pytest.raises(errors.DatabaseError, match="Check"):
+        QueueDatabase(tmp_path / name, create=create)
+
+    assert names(tmp_path) == ["file", "loop"]
+
+
+if os.name == "posix":
+
+    @pytest.mark.parametrize("mode", [0o555, 0o000])
+    @pytest.mark.parametrize("create", [False, True])
+    def test_folder_that_may_not_be_used_gets_an_error_of_ours(spawn, tmp_path, mode, create):
+        """A folder without the right to write, or even to look, is told with what to check."""
+        path = tmp_path / "closed" / "queue.db"
+        path.parent.mkdir()
+        if not create:
+            QueueDatabase(path, create=True).close()
+            path.chmod(0o666)
+        open_the_way(tmp_path)
+        path.parent.chmod(mode)
+
+        said = spawn(OPEN_WITHOUT_RIGHTS, path, create).hear()
+
+        path.parent.chmod(0o700)
+        assert said.split()[0] in {"UnreadableDatabaseError", "ReadOnlyDatabaseError"}
+        assert "heck that" in said
+
+
 def test_dangling_link_is_a_missing_database(tmp_path):
     """A link to nowhere is told as missing."""
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
@@ -147,10 +242,11 @@ def test_dangling_link_is_a_missing_database(tmp_path):
         QueueDatabase(tmp_path / "link.db")
 
 
-def test_negative_timeout_is_refused(queue_path):
+@pytest.mark.parametrize("timeout", [-1, 2**31, float("nan"), float("inf"), "1", None, True])
+def test_timeout_that_makes_no_sense_is_refused(queue_path, timeout):
     """A timeout that makes no sense is an error before anything is opened."""
     with pytest.raises(errors.InvalidArgumentError, match="busy_timeout_ms"):
-        QueueDatabase(queue_path, busy_timeout_ms=-1)
+        QueueDatabase(queue_path, busy_timeout_ms=timeout)
 
 
 # -- connections ---------------------------------------------------------------------------------
