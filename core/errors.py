@@ -236,8 +236,8 @@ class ForeignBackupError(QueueBackupError):
 
 
 class BackupFolderError(QueueBackupError):
-    """The backup folder "{folder}" cannot be used ({detail}). Check that it is a folder and that
-    this user may write to it.
+    """The backup folder "{folder}" cannot be used ({detail}). Check that it is a folder, that
+    this user may write to it, and its disk.
     """
 
 
