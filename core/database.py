@@ -36,7 +36,9 @@ OpenMode = Literal["ro", "rw"]
 BUSY_TIMEOUT_MS = 5000
 AUTOCHECKPOINT_PAGES = 1000
 _BUSY_TIMEOUT_MOST_MS = 2**31 - 1
-_SYNCHRONOUS = {"full": 2, "normal": 1}
+# EXTRA is FULL in WAL mode. In the others it also syncs the folder after the rollback journal is
+# deleted: a journal that a power cut brings back would undo a commit that was acknowledged.
+_SYNCHRONOUS = {"full": 3, "normal": 1}
 
 
 class _Slot:

@@ -3,7 +3,9 @@
 import contextlib
 import gc
 import os
+import shutil
 import sqlite3
+import subprocess
 import threading
 
 import pytest
@@ -398,7 +400,7 @@ def test_transaction_that_cannot_begin_says_that_nothing_was_done(spawn, queue_p
         assert scalar(database.connection(), COUNT) == 0
 
 
-@pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
+@pytest.mark.parametrize(("durability", "level"), [("full", 3), ("normal", 1)])
 def test_durability_sets_how_a_commit_is_synced(queue_path, durability, level):
     """Each durability has its own setting, also when they take turns on one connection."""
     with QueueDatabase(queue_path) as database:
@@ -406,6 +408,49 @@ def test_durability_sets_how_a_commit_is_synced(queue_path, durability, level):
             with database.transaction(durability=turn):
                 pass
         assert scalar(database.connection(), "PRAGMA synchronous") == level
+
+
+STRACE_S = 60.0
+COMMIT_ONE = """
+import sqlite3
+from core import QueueDatabase, TaskQueue
+with QueueDatabase(argv[0]) as database:
+    tasks = TaskQueue(database)
+    tasks.enqueue("warm", 1)
+    say("now")
+    wait()
+    tasks.enqueue("t", 1)
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what is synced")
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_acknowledged_task_needs_no_further_sync(spawn, queue_path, execute, tmp_path, mode):
+    """After the last write of a commit, an unlinked journal's included, comes a sync of it."""
+    execute((f"PRAGMA journal_mode = {mode}",))
+    child = spawn(COMMIT_ONE, queue_path)
+    assert child.hear() == "now"
+    log = tmp_path / "strace"
+    calls = "trace=pwrite64,write,unlink,unlinkat,fsync,fdatasync,ftruncate"
+    command = ["strace", "-f", "-y", "-o", str(log), "-e", calls, "-p", str(child.pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        if "attached" not in strace.stderr.readline():
+            pytest.skip("this system does not let a process be traced")
+        child.release()
+        assert child.finish() == 0
+        strace.wait(timeout=STRACE_S)
+
+    # Up to the closing of the database, which checkpoints in WAL mode.
+    seen = [line.split(" ", 1)[1].strip() for line in log.read_text().splitlines()]
+    about_queue = [call for call in seen if queue_path.name in call or f"{tmp_path}>" in call]
+    if mode == "DELETE":
+        last = max(number for number, call in enumerate(about_queue) if "unlink" in call)
+        assert any("sync" in call and f"{tmp_path}>" in call for call in about_queue[last:])
+    else:
+        writes = [call.startswith("pwrite64") and "-wal>" in call for call in about_queue]
+        last = max(number for number, wrote in enumerate(writes) if wrote)
+        assert "sync" in about_queue[last + 1]
+        assert "-wal>" in about_queue[last + 1]
 
 
 def test_failed_commit_is_told_as_unknown(queue_path):
