@@ -146,7 +146,8 @@ def _recover_swap(database: Path, intent: RestoreIntent) -> Recovery:
     if not all(name in waiting or (database.parent / name).exists() for name in intent.new):
         raise InterruptedRestoreError(
             path=str(database),
-            detail=f"the restored state is gone from {staging}; the old one is in {kept}",
+            detail=f"the restored state is gone from {staging}; the old one is in {kept}: move its "
+            f"files back and remove {intent_path(database)}",
         )
     swap_in(database, intent)
     return Recovery("new", intent)

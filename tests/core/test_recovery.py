@@ -1,5 +1,6 @@
 """What opening a queue does about a restore that was cut off."""
 
+import contextlib
 import itertools
 import shutil
 
@@ -90,6 +91,37 @@ def test_swap_that_was_cut_off_at_any_step_ends_old_whole_or_new_whole(swap, mon
     assert "cut off" in str(recovered)
     assert not intent_path(database).exists()
     assert count(database) == (found, None)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_swap_that_was_cut_off_is_ended_wherever_its_folder_is_by_then(
+    swap, monkeypatch, tmp_path, step
+):
+    """A volume that is mounted elsewhere, or a folder that was moved, takes its restore along."""
+    database, intent = swap
+    with monkeypatch.context() as patched, contextlib.suppress(PowerCutError):
+        strike_at(patched, step)
+        swap_in(database, intent)
+    moved = tmp_path.rename(tmp_path.with_name(tmp_path.name + "-moved")) / database.name
+
+    found, recovered = count(moved)
+
+    assert (found, recovered.state) == ((OLD, "old") if step == 1 else (NEW, "new"))
+    assert recovered.intent.quarantine == str(moved.parent / "quarantine")
+    assert count(moved) == (found, None)
+
+
+def test_lost_staging_folder_is_told_with_the_way_out(swap):
+    """Where the restored state is gone, the error says how the old one comes back."""
+    database, intent = swap
+    for name in intent.old:
+        shutil.move(database.with_name(name), intent.quarantine)
+    shutil.rmtree(intent.staging)
+
+    with pytest.raises(errors.InterruptedRestoreError, match=r"queue\.db-restore\.json") as caught:
+        QueueDatabase(database)
+
+    assert intent.quarantine in str(caught.value)
 
 
 def test_read_only_opening_of_a_half_done_swap_is_refused_and_changes_nothing(swap):
