@@ -7,6 +7,7 @@ always has its manifest; what else is left over is cleared by the next run.
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from .connection import scalar
 from .copying import ProgressCallback, copy_into_new_file, pinned
 from .database import QueueDatabase
 from .drafts import Drafts
-from .errors import BackupFailedError, NotEnoughSpaceError
+from .errors import BackupFailedError, BackupFolderError, DatabaseIOError, NotEnoughSpaceError
 from .manifest import FORMAT, Manifest, manifest_path, write_manifest
 from .paths import sides
 from .timestamps import to_text
@@ -91,14 +92,26 @@ class BackupWriter:
                 schema_version=schema.read_layout(source).version,
                 draft=token,
             )
-            copy_into_new_file(
-                source,
-                draft,
-                connect=database.connect,
-                deadline=self._deadline,
-                progress=progress,
-            )
+            with self._blaming_the_folder(draft):
+                copy_into_new_file(
+                    source,
+                    draft,
+                    connect=database.connect,
+                    deadline=self._deadline,
+                    progress=progress,
+                )
         return facts
+
+    @contextlib.contextmanager
+    def _blaming_the_folder(self, draft: Path) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseIOError as error:
+            if error.facts["path"] != str(draft):
+                raise
+            # The draft is no queue that anybody could look at.
+            detail = str(error.__cause__)
+            raise BackupFolderError(folder=str(self._folder), detail=detail) from error
 
     def _prove(self, draft: Path, facts: Manifest) -> Manifest:
         """Return the whole manifest of a draft that is what the source's snapshot was."""

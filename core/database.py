@@ -13,29 +13,32 @@ from pathlib import Path
 from typing import Literal, Self
 
 from . import recovery, schema
+from .arguments import check_integer
 from .clock import Clock, SystemClock
 from .connection import Connect, Connection, connect_stdlib
 from .errors import (
     CommitUnknownError,
     DatabaseMissingError,
     EmptyDatabaseError,
-    InvalidArgumentError,
     NewerSchemaError,
     NotAFileError,
     NotAQueueError,
     ReadOnlyDatabaseError,
     StrayJournalError,
 )
-from .files import create_empty, make_folder, remove, sync_folder
+from .files import create_empty, make_folder, publish, remove, sync_file, temporary_beside
 from .paths import resolve, sides, uri
-from .translation import translated
+from .translation import system_translated, translated
 
 Durability = Literal["full", "normal"]
 OpenMode = Literal["ro", "rw"]
 
 BUSY_TIMEOUT_MS = 5000
 AUTOCHECKPOINT_PAGES = 1000
-_SYNCHRONOUS = {"full": 2, "normal": 1}
+_BUSY_TIMEOUT_MOST_MS = 2**31 - 1
+# EXTRA is FULL in WAL mode. In the others it also syncs the folder after the rollback journal is
+# deleted: a journal that a power cut brings back would undo a commit that was acknowledged.
+_SYNCHRONOUS = {"full": 3, "normal": 1}
 
 
 class _Slot:
@@ -83,6 +86,7 @@ class QueueDatabase:
 
     Attributes:
         path: absolute path of the real file.
+        created: whether this opening made it.
         recovered: what opening found of a restore that was cut off, else None.
     """
 
@@ -96,10 +100,7 @@ class QueueDatabase:
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         clock: Clock | None = None,
     ) -> None:
-        if busy_timeout_ms < 0:
-            raise InvalidArgumentError(
-                what="busy_timeout_ms", value=busy_timeout_ms, cure="Give 0 or more milliseconds."
-            )
+        check_integer("busy_timeout_ms", busy_timeout_ms, least=0, most=_BUSY_TIMEOUT_MOST_MS)
         self.path = resolve(path)
         self.read_only = read_only
         self.busy_timeout_ms = busy_timeout_ms
@@ -108,8 +109,8 @@ class QueueDatabase:
         self._local = threading.local()
         self._slots: weakref.WeakSet[_Slot] = weakref.WeakSet()
         self.recovered = recovery.on_opening(self.path, read_only=read_only, connect=connect)
-        if create and not self.path.exists():
-            self._create()
+        with system_translated(self.path):
+            self.created = create and not self.path.exists() and self._create()
         require_file(self.path)
         try:
             self.layout = self._check_layout()
@@ -136,16 +137,10 @@ class QueueDatabase:
             mode: "ro" or "rw"; by default as the database was opened.
             timeout_s: how long its statements wait for a lock; by default busy_timeout_ms.
         """
-        mode = mode or ("ro" if self.read_only else "rw")
         wait_s = self.busy_timeout_ms / 1000 if timeout_s is None else timeout_s
+        mode = mode or ("ro" if self.read_only else "rw")
         with translated(self.path, wait_s):
-            connection = self.connect(uri(self.path, mode=mode), timeout_s=wait_s)
-            try:
-                _set_up(connection, writing=mode == "rw")
-            except BaseException:
-                connection.close()
-                raise
-        return connection
+            return self._open(self.path, mode, wait_s)
 
     def close(self) -> None:
         """Close the connections of all threads; the database may be used again afterwards."""
@@ -229,20 +224,42 @@ class QueueDatabase:
             self._slots.add(slot)
         return slot
 
-    def _create(self) -> None:
+    def _open(self, path: Path, mode: OpenMode, timeout_s: float) -> Connection:
+        connection = self.connect(uri(path, mode=mode), timeout_s=timeout_s)
+        try:
+            _set_up(connection, writing=mode == "rw")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self) -> bool:
+        """Make the queue, whole before it has its name; return whether nobody was faster."""
         for side in sides(self.path):
             if not side.name.endswith("-shm") and side.exists() and side.stat().st_size > 0:
                 raise StrayJournalError(path=str(self.path), journal=side.name)
         make_folder(self.path.parent)
-        create_empty(self.path)
-        try:
-            with contextlib.closing(self.open_connection(mode="rw")) as connection:
-                _make_queue(connection)
-        except BaseException:
-            for file in (self.path, *sides(self.path)):
-                remove(file)
-            raise
-        sync_folder(self.path.parent)
+        with temporary_beside(self.path) as draft:
+            try:
+                self._make_draft(draft)
+            finally:
+                for side in sides(draft):
+                    remove(side, sync=False)
+            sync_file(draft)
+            try:
+                publish(draft, self.path)
+            except FileExistsError:
+                # Another one that was told to create was faster; its queue is opened.
+                return False
+        return True
+
+    def _make_draft(self, draft: Path) -> None:
+        create_empty(draft)
+        with (
+            translated(self.path),
+            contextlib.closing(self._open(draft, "rw", timeout_s=0.0)) as connection,
+        ):
+            _make_queue(connection)
 
     def _check_layout(self) -> schema.Layout:
         with translated(self.path, self.busy_timeout_ms / 1000):
@@ -256,16 +273,18 @@ def require_file(path: Path) -> None:
         DatabaseMissingError: there is none.
         NotAFileError: it is a folder or a device.
         EmptyDatabaseError: there is nothing in it.
+        UnreadableDatabaseError: the system does not let this user look.
     """
     shown = str(path)
-    if path.is_dir():
-        raise NotAFileError(path=shown, what="a folder")
-    if not path.exists():
-        raise DatabaseMissingError(path=shown)
-    if not path.is_file():
-        raise NotAFileError(path=shown, what="a device or pipe")
-    if path.stat().st_size == 0:
-        raise EmptyDatabaseError(path=shown)
+    with system_translated(path):
+        if path.is_dir():
+            raise NotAFileError(path=shown, what="a folder")
+        if not path.exists():
+            raise DatabaseMissingError(path=shown)
+        if not path.is_file():
+            raise NotAFileError(path=shown, what="a device or pipe")
+        if path.stat().st_size == 0:
+            raise EmptyDatabaseError(path=shown)
 
 
 def require_queue(path: Path, connection: Connection) -> schema.Layout:

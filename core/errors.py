@@ -89,8 +89,8 @@ class UnreadableDatabaseError(DatabaseError):
 
 
 class ReadOnlyDatabaseError(DatabaseError):
-    """ "{path}" cannot be written ({detail}). Open it without read_only=True, and check that this
-    user may write to the file and its folder.
+    """ "{path}" cannot be written ({detail}). Check that this user may write to the file and its
+    folder, and that it was not opened with read_only=True.
     """
 
 
@@ -236,8 +236,8 @@ class ForeignBackupError(QueueBackupError):
 
 
 class BackupFolderError(QueueBackupError):
-    """The backup folder "{folder}" cannot be used ({detail}). Check that it is a folder and that
-    this user may write to it.
+    """The backup folder "{folder}" cannot be used ({detail}). Check that it is a folder, that
+    this user may write to it, and its disk.
     """
 
 

@@ -6,6 +6,7 @@ undo the rename (``man 2 fsync``); Windows has no such call and journals its fol
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -46,7 +47,7 @@ def make_folder(path: Path) -> None:
             folder.mkdir(mode=OWNER_ONLY_FOLDER)
             sync_folder(folder.parent)
     if not path.is_dir():
-        raise NotADirectoryError(str(path))
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
 def sync_file(path: Path) -> None:

@@ -17,6 +17,8 @@ Route = Literal["interface", "swap"]
 RESTORE_KEY = "restore_id"
 """Key in the queue's own table under which the restored state carries the restore's id."""
 
+_FOLDERS = ("staging", "quarantine")
+
 
 @dataclass(frozen=True)
 class RestoreIntent:
@@ -49,9 +51,17 @@ def intent_path(database: Path) -> Path:
 
 
 def write_intent(database: Path, intent: RestoreIntent) -> None:
-    """Leave the note; it survives a power cut once this returns."""
-    content = json.dumps(asdict(intent), indent=1).encode()
-    files.write_new(intent_path(database), content)
+    """Leave the note; it survives a power cut once this returns.
+
+    Its folders are written as seen from the database's: by the next opening that may be mounted
+    elsewhere, or have been moved.
+    """
+    facts = asdict(intent)
+    for name in _FOLDERS:
+        folder = Path(facts[name])
+        if folder.is_relative_to(database.parent):
+            facts[name] = folder.relative_to(database.parent).as_posix()
+    files.write_new(intent_path(database), json.dumps(facts, indent=1).encode())
 
 
 def read_intent(database: Path) -> RestoreIntent | None:
@@ -67,6 +77,8 @@ def read_intent(database: Path) -> RestoreIntent | None:
     try:
         facts = json.loads(content)
         facts["old"], facts["new"] = tuple(facts["old"]), tuple(facts["new"])
+        for name in _FOLDERS:
+            facts[name] = str(database.parent / facts[name])
         return RestoreIntent(**facts)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{intent_path(database)} cannot be read: {error}") from error

@@ -7,13 +7,16 @@ holds it, however that dies. The file stays; deleting a lock file would let two 
 import contextlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from .clock import Clock, Deadline, SystemClock
-from .errors import DatabaseIOError, DatabaseMissingError, MaintenanceBusyError
+from .errors import DatabaseMissingError, MaintenanceBusyError
+from .files import OWNER_ONLY_FILE, adopt_access
 from .timestamps import to_text
+from .translation import system_translated
 
 if sys.platform == "win32":
     import msvcrt
@@ -24,6 +27,8 @@ _SUFFIX = "-maintenance.lock"
 _POLL_S = 0.05
 # Locked bytes cannot be read by others on Windows; the holder's name lies before them.
 _LOCKED_BYTE = 1 << 20
+# Nobody who may write to the folder can make root write to another file.
+_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def lock_path(database: Path) -> Path:
@@ -46,7 +51,7 @@ def maintenance_lock(
     Raises:
         MaintenanceBusyError: another run held it all that time.
         DatabaseMissingError: the database's folder is not there.
-        DatabaseIOError: the lock's file cannot be made or opened.
+        UnreadableDatabaseError, DatabaseIOError: the lock's file cannot be made or opened.
     """
     clock = clock or SystemClock()
     path = lock_path(database)
@@ -63,7 +68,7 @@ def maintenance_lock(
 def is_held(database: Path) -> bool:
     """Return whether a maintenance run is at work on the database now."""
     try:
-        descriptor = os.open(lock_path(database), os.O_RDWR)
+        descriptor = os.open(lock_path(database), _FLAGS)
     except OSError:
         return False
     try:
@@ -73,12 +78,29 @@ def is_held(database: Path) -> bool:
 
 
 def _open(path: Path, database: Path) -> int:
+    with system_translated(path):
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, _FLAGS)
+        try:
+            return _make(path, database)
+        except FileNotFoundError as error:
+            raise DatabaseMissingError(path=str(database)) from error
+        except FileExistsError:
+            # Another run was a moment faster.
+            return os.open(path, _FLAGS)
+
+
+def _make(path: Path, database: Path) -> int:
+    descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, OWNER_ONLY_FILE)
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-    except FileNotFoundError as error:
-        raise DatabaseMissingError(path=str(database)) from error
-    except OSError as error:
-        raise DatabaseIOError(path=str(path), detail=str(error)) from error
+        # As SQLite does with its own files: a run by root keeps the queue's user out of nothing.
+        adopt_access(path, like=database if database.is_file() else database.parent)
+        # A queue that is read-only is backed up all the same.
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | OWNER_ONLY_FILE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _wait_for(descriptor: int, path: Path, database: Path, wait_s: float, clock: Clock) -> None:

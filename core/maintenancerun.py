@@ -87,7 +87,7 @@ class MaintenanceRun:
         except StepFailed as result:
             return False, str(result)
         except Exception as error:  # noqa: BLE001 - written down; the steps that are safe go on
-            if _is_damage(error):
+            if self._is_damage(error):
                 self.damage = str(error)
             kind = "" if isinstance(error, QueueError) else f"{type(error).__name__}: "
             return False, f"{kind}{error}"
@@ -191,12 +191,14 @@ class MaintenanceRun:
             )
         return f"the {after.tasks} tasks of before VACUUM are there"
 
+    def _is_damage(self, error: BaseException) -> bool:
+        """Return whether the error, or what it came of, says that the database is damaged.
 
-def _is_damage(error: BaseException) -> bool:
-    """Return whether the error, or what it was raised from, says that the database is damaged."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, _DAMAGE):
-            return True
-        seen = seen.__cause__
-    return False
+        The same said of another file, a draft on the backups' disk, does not.
+        """
+        seen: BaseException | None = error
+        while seen is not None:
+            if isinstance(seen, _DAMAGE) and seen.facts.get("path") == str(self.database.path):
+                return True
+            seen = seen.__cause__
+        return False

@@ -228,7 +228,8 @@ class InterfacePlacement:
         with translated(path, _LOCK_WAIT_S):
             connection = self.connect(uri(path, mode="rw"), timeout_s=_LOCK_WAIT_S)
             with contextlib.closing(connection):
-                connection.execute("PRAGMA synchronous = FULL").close()
+                # A rollback journal that a power cut brings back would undo the restore.
+                connection.execute("PRAGMA synchronous = EXTRA").close()
                 connection.execute("PRAGMA fullfsync = ON").close()
                 yield connection
 

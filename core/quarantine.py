@@ -98,12 +98,18 @@ def clear_leftovers(database: Path) -> None:
             files.remove_tree(folder)
 
 
+def is_folder_of(database: Path, folder: Path) -> bool:
+    """Return whether the path is one that ``new_folder`` gives for this database."""
+    name = re.escape(database.name) + r"\.\d{8}_\d{6}_[0-9a-f]{16}"
+    above = database.parent / QUARANTINE_FOLDER
+    return folder.parent == above and re.fullmatch(name, folder.name, re.ASCII) is not None
+
+
 def _folders(database: Path) -> Iterator[Path]:
     """Yield the folders of this database: others have theirs beside them, under longer names."""
-    name = re.compile(re.escape(database.name) + r"\.\d{8}_\d{6}_[0-9a-f]{16}", re.ASCII)
     above = database.parent / QUARANTINE_FOLDER
     for folder in above.iterdir() if above.is_dir() else ():
-        if name.fullmatch(folder.name):
+        if is_folder_of(database, folder):
             yield folder
 
 

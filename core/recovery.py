@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import files, quarantine
+from . import files, quarantine, staging
 from .connection import Connect
 from .errors import InterruptedRestoreError, MaintenanceBusyError
 from .intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, remove_intent
 from .locks import maintenance_lock
-from .paths import uri
+from .paths import sides, uri
 from .schema import read_meta
-from .translation import primary_code
+from .translation import primary_code, system_translated
 
 _log = logging.getLogger("queuedrill")
 _OPEN_TIMEOUT_S = 5.0
@@ -65,9 +65,11 @@ def on_opening(database: Path, *, read_only: bool, connect: Connect) -> Recovery
 
     Raises:
         InterruptedRestoreError: it is still under way, or cannot be finished here.
+        UnreadableDatabaseError: the system does not let this user look.
     """
-    if not intent_path(database).exists():
-        return None
+    with system_translated(database):
+        if not intent_path(database).exists():
+            return None
     intent = _intent_or_error(database)
     if intent is None:
         return None
@@ -123,19 +125,19 @@ def swap_in(database: Path, intent: RestoreIntent) -> None:
     Raises:
         PermissionError: on Windows, somebody has the database open; nothing was moved then.
     """
-    staging, kept = Path(intent.staging), Path(intent.quarantine)
+    staged, kept = Path(intent.staging), Path(intent.quarantine)
     for name in intent.old:
         target = kept / name
         if not target.exists() and (database.parent / name).exists():
             files.move(database.parent / name, target)
     for name in intent.new:
-        if (staging / name).exists():
-            files.move(staging / name, database.parent / name)
+        if (staged / name).exists():
+            files.move(staged / name, database.parent / name)
 
 
 def _recover_swap(database: Path, intent: RestoreIntent) -> Recovery:
-    staging, kept = Path(intent.staging), Path(intent.quarantine)
-    waiting = [name for name in intent.new if (staging / name).exists()]
+    staged, kept = Path(intent.staging), Path(intent.quarantine)
+    waiting = [name for name in intent.new if (staged / name).exists()]
     moved = [name for name in intent.old if (kept / name).exists()]
     if intent.old and not moved and (waiting or database.exists()):
         # With nothing left to put in, it was done already and the quarantine taken away since.
@@ -144,7 +146,8 @@ def _recover_swap(database: Path, intent: RestoreIntent) -> Recovery:
     if not all(name in waiting or (database.parent / name).exists() for name in intent.new):
         raise InterruptedRestoreError(
             path=str(database),
-            detail=f"the restored state is gone from {staging}; the old one is in {kept}",
+            detail=f"the restored state is gone from {staged}; the old one is in {kept}: move its "
+            f"files back and remove {intent_path(database)}",
         )
     swap_in(database, intent)
     return Recovery("new", intent)
@@ -185,6 +188,24 @@ def _leave(database: Path, intent: RestoreIntent, why: str) -> None:
 
 def _intent_or_error(database: Path) -> RestoreIntent | None:
     try:
-        return read_intent(database)
+        intent = read_intent(database)
     except ValueError as error:
         raise InterruptedRestoreError(path=str(database), detail=str(error)) from error
+    if intent is not None and not _is_of(database, intent):
+        detail = f"{intent_path(database)} names what no restore of this queue would; look into it"
+        raise InterruptedRestoreError(path=str(database), detail=detail)
+    return intent
+
+
+def _is_of(database: Path, intent: RestoreIntent) -> bool:
+    """Return whether a restore of this database can have written the note.
+
+    What the note names is moved and removed, perhaps by root: whoever may write to the queue's
+    folder could else have him remove any other.
+    """
+    names = {file.name for file in (database, *sides(database))}
+    return (
+        names.issuperset((*intent.old, *intent.new))
+        and staging.is_folder_of(database, Path(intent.staging))
+        and quarantine.is_folder_of(database, Path(intent.quarantine))
+    )

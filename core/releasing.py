@@ -6,11 +6,12 @@ from .attempts import Ending, Outcome, end_attempt
 from .connection import scalar
 from .database import QueueDatabase
 from .errors import TaskNotHeldError
-from .leases import HeldTask, StaleLeases, read_held, stale_leases
+from .leases import HeldTask, StaleLeases, read_held, shown, stale_leases
 from .translation import translated
 
 TIMEOUT_SECONDS = 300.0
 _TASKS_IN_ONE_TRANSACTION = 200
+_STATUS = "SELECT CAST(status AS BLOB) FROM task_queue WHERE id = ?"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def release_one(database: QueueDatabase, task_id: int) -> Outcome:
         now_ms = database.clock.now_ms()
         held = read_held(connection, task_id)
         if not held:
-            status = scalar(connection, "SELECT status FROM task_queue WHERE id = ?", (task_id,))
+            status = shown(scalar(connection, _STATUS, (task_id,)))
             raise TaskNotHeldError(
                 task_id=task_id, path=str(database.path), status=status or "not in the queue"
             )

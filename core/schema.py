@@ -218,12 +218,19 @@ def create(connection: Connection) -> None:
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:
-    """Return the number of tasks in each status.
+    """Return the number of tasks in each status; what is no UTF-8 in it is replaced.
 
     Locks: shared, while it counts (an index is read, not the payloads).
     """
-    rows = connection.execute("SELECT status, count(*) FROM task_queue GROUP BY status").fetchall()
-    return {str(status): int(count) for status, count in rows}
+    # Bytes come back as they are, also where another client has written what is no text.
+    rows = connection.execute(
+        "SELECT CAST(status AS BLOB), count(*) FROM task_queue GROUP BY status"
+    ).fetchall()
+    counts: dict[str, int] = {}
+    for stored, count in rows:
+        status = (stored or b"").decode("utf-8", "replace")
+        counts[status] = counts.get(status, 0) + int(count)
+    return counts
 
 
 def read_meta(connection: Connection, key: str) -> str | None:

@@ -44,11 +44,18 @@ def staging_folder(database: Path, restore_id: str) -> Path:
     return database.with_name(f".{database.name}.restore-{restore_id}")
 
 
+def is_folder_of(database: Path, folder: Path) -> bool:
+    """Return whether the path is one that ``staging_folder`` gives for this database."""
+    name = rf"\.{re.escape(database.name)}\.restore-[0-9a-f]{{16}}"
+    return (
+        folder.parent == database.parent and re.fullmatch(name, folder.name, re.ASCII) is not None
+    )
+
+
 def clear_leftovers(database: Path) -> None:
     """Remove what restores that were cut off before they began left; the caller holds the lock."""
-    name = re.compile(rf"\.{re.escape(database.name)}\.restore-[0-9a-f]{{16}}", re.ASCII)
     for folder in list(database.parent.iterdir()):
-        if name.fullmatch(folder.name):
+        if is_folder_of(database, folder):
             files.remove_tree(folder)
 
 

@@ -1,6 +1,7 @@
 """SQLite's errors, said in ours: what happened, to which file, and the cure."""
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from .errors import (
     DatabaseIOError,
     DiskFullError,
     NotADatabaseError,
+    QueueError,
     ReadOnlyDatabaseError,
     UnreadableDatabaseError,
 )
@@ -26,6 +28,19 @@ _LEAVES: dict[int, type[DatabaseError]] = {
     sqlite3.SQLITE_READONLY: ReadOnlyDatabaseError,
     sqlite3.SQLITE_FULL: DiskFullError,
     sqlite3.SQLITE_IOERR: DatabaseIOError,
+}
+_REFUSALS: dict[int | None, type[DatabaseError]] = {
+    errno.EACCES: UnreadableDatabaseError,
+    errno.EPERM: UnreadableDatabaseError,
+    errno.EROFS: UnreadableDatabaseError,
+    errno.ENOENT: UnreadableDatabaseError,
+    errno.ENOTDIR: UnreadableDatabaseError,
+    errno.ELOOP: UnreadableDatabaseError,
+    errno.ENAMETOOLONG: UnreadableDatabaseError,
+    errno.EINVAL: UnreadableDatabaseError,
+    errno.ENOSPC: DiskFullError,
+    errno.EDQUOT: DiskFullError,
+    errno.EFBIG: DiskFullError,
 }
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -73,3 +88,20 @@ def translated(path: Path, waited_s: float = 0.0) -> Iterator[None]:
         if ours is None:
             raise
         raise ours from error
+
+
+@contextlib.contextmanager
+def system_translated(path: Path) -> Iterator[None]:
+    """Raise what the operating system refuses in the body as ours, with the original as its cause.
+
+    Args:
+        path: what the body is about.
+    """
+    try:
+        yield
+    except QueueError:
+        # Some of ours are of the system's kind too.
+        raise
+    except OSError as error:
+        leaf = _REFUSALS.get(error.errno, DatabaseIOError)
+        raise leaf(path=str(path), detail=error.strerror or str(error)) from error

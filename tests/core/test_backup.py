@@ -80,6 +80,17 @@ def test_backup_holds_what_is_still_in_the_log(backup):
     assert states(made)[3] == "completed"
 
 
+def test_status_that_is_no_text_keeps_nobody_from_a_backup(backup):
+    """One row that another program garbled does not leave the whole queue without a backup."""
+    with opened(backup.path) as connection:
+        connection.execute("UPDATE task_queue SET status = CAST(x'ff' AS TEXT) WHERE id = 1")
+
+    made = backup.create_backup()
+
+    assert backup.verify_backup(made)
+    assert backup.restore_backup(made).tasks_restored == 10
+
+
 def test_uncommitted_rows_are_not_in_the_backup_and_their_writer_goes_on(backup):
     """An open transaction neither stops a backup nor is in it."""
     with opened(backup.path) as writer:

@@ -3,10 +3,13 @@
 import contextlib
 import gc
 import os
+import shutil
 import sqlite3
+import subprocess
 import threading
 
 import pytest
+from queue_files import open_the_way
 
 from core import ManualClock, QueueDatabase, connect_stdlib, errors, schema
 from core.connection import scalar
@@ -16,6 +19,17 @@ from core.paths import sides, wal_of
 INSERT = "INSERT INTO task_queue (type, payload) VALUES ('t', '{}')"
 LARGE_PAYLOAD = '"' + "x" * 100_000 + '"'
 COUNT = "SELECT count(*) FROM task_queue"
+
+OPEN_WITHOUT_RIGHTS = """
+import os
+from core import QueueDatabase
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+try:
+    QueueDatabase(argv[0], create=argv[1] == "True")
+except Exception as error:
+    say(type(error).__name__, error)
+"""
 
 HOLD_WRITER = """
 import sqlite3
@@ -79,6 +93,55 @@ def test_failed_creation_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
+CREATE_AT_ONE_TIME = """
+import time
+from core import QueueDatabase
+say("ready")
+wait()
+QueueDatabase(argv[0], create=True).close()
+say("open")
+"""
+
+
+def test_all_that_create_one_queue_at_one_time_get_it(spawn, tmp_path):
+    """Workers that start together, each told to create, all find one whole queue."""
+    path = tmp_path / "new" / "queue.db"
+    for _round in range(3):
+        children = [spawn(CREATE_AT_ONE_TIME, path) for _ in range(4)]
+        assert [child.hear() for child in children] == ["ready"] * 4
+        for child in children:
+            child.release()
+        assert [child.hear() for child in children] == ["open"] * 4
+        assert [child.finish() for child in children] == [0] * 4
+        assert names(path.parent) == ["queue.db"]
+        path.unlink()
+
+
+def test_no_half_queue_is_ever_there_under_its_name(tmp_path):
+    """Whoever is killed while creating has left no file at the path that would be in the way."""
+    path = tmp_path / "queue.db"
+    seen = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, *arguments):
+            seen.append(path.exists())
+            return super().execute(*arguments)
+
+    def connect(uri, *, timeout_s):
+        return sqlite3.connect(
+            uri, uri=True, timeout=timeout_s, isolation_level=None, factory=Watched
+        )
+
+    database = QueueDatabase(path, create=True, connect=connect)
+    database.close()
+
+    # From the first statement on the finished file on, it is there; never before it is whole.
+    first_there = seen.index(True)
+    assert first_there > len(schema.STATEMENTS)
+    assert all(seen[first_there:])
+    assert not any(seen[:first_there])
+
+
 def write_bytes(content):
     """Return a maker of a file with this content."""
     return lambda path: path.write_bytes(content)
@@ -139,6 +202,40 @@ def test_what_is_no_queue_is_said_with_the_cure_and_left_alone(tmp_path, make, l
     assert (sha256(path) if path.is_file() else None) == before
 
 
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/queue.db", "file/queue.db", "loop"])
+def test_path_that_cannot_be_gets_an_error_of_ours(tmp_path, name, create):
+    """A path that the system itself refuses is told like every other that leads nowhere."""
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    with pytest.raises(errors.DatabaseError, match="Check"):
+        QueueDatabase(tmp_path / name, create=create)
+
+    assert names(tmp_path) == ["file", "loop"]
+
+
+if os.name == "posix":
+
+    @pytest.mark.parametrize("mode", [0o555, 0o000])
+    @pytest.mark.parametrize("create", [False, True])
+    def test_folder_that_may_not_be_used_gets_an_error_of_ours(spawn, tmp_path, mode, create):
+        """A folder without the right to write, or even to look, is told with what to check."""
+        path = tmp_path / "closed" / "queue.db"
+        path.parent.mkdir()
+        if not create:
+            QueueDatabase(path, create=True).close()
+            path.chmod(0o666)
+        open_the_way(tmp_path)
+        path.parent.chmod(mode)
+
+        said = spawn(OPEN_WITHOUT_RIGHTS, path, create).hear()
+
+        path.parent.chmod(0o700)
+        assert said.split()[0] in {"UnreadableDatabaseError", "ReadOnlyDatabaseError"}
+        assert "heck that" in said
+
+
 def test_dangling_link_is_a_missing_database(tmp_path):
     """A link to nowhere is told as missing."""
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
@@ -147,10 +244,11 @@ def test_dangling_link_is_a_missing_database(tmp_path):
         QueueDatabase(tmp_path / "link.db")
 
 
-def test_negative_timeout_is_refused(queue_path):
+@pytest.mark.parametrize("timeout", [-1, 2**31, float("nan"), float("inf"), "1", None, True])
+def test_timeout_that_makes_no_sense_is_refused(queue_path, timeout):
     """A timeout that makes no sense is an error before anything is opened."""
     with pytest.raises(errors.InvalidArgumentError, match="busy_timeout_ms"):
-        QueueDatabase(queue_path, busy_timeout_ms=-1)
+        QueueDatabase(queue_path, busy_timeout_ms=timeout)
 
 
 # -- connections ---------------------------------------------------------------------------------
@@ -302,7 +400,7 @@ def test_transaction_that_cannot_begin_says_that_nothing_was_done(spawn, queue_p
         assert scalar(database.connection(), COUNT) == 0
 
 
-@pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
+@pytest.mark.parametrize(("durability", "level"), [("full", 3), ("normal", 1)])
 def test_durability_sets_how_a_commit_is_synced(queue_path, durability, level):
     """Each durability has its own setting, also when they take turns on one connection."""
     with QueueDatabase(queue_path) as database:
@@ -310,6 +408,49 @@ def test_durability_sets_how_a_commit_is_synced(queue_path, durability, level):
             with database.transaction(durability=turn):
                 pass
         assert scalar(database.connection(), "PRAGMA synchronous") == level
+
+
+STRACE_S = 60.0
+COMMIT_ONE = """
+import sqlite3
+from core import QueueDatabase, TaskQueue
+with QueueDatabase(argv[0]) as database:
+    tasks = TaskQueue(database)
+    tasks.enqueue("warm", 1)
+    say("now")
+    wait()
+    tasks.enqueue("t", 1)
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what is synced")
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_acknowledged_task_needs_no_further_sync(spawn, queue_path, execute, tmp_path, mode):
+    """After the last write of a commit, an unlinked journal's included, comes a sync of it."""
+    execute((f"PRAGMA journal_mode = {mode}",))
+    child = spawn(COMMIT_ONE, queue_path)
+    assert child.hear() == "now"
+    log = tmp_path / "strace"
+    calls = "trace=pwrite64,write,unlink,unlinkat,fsync,fdatasync,ftruncate"
+    command = ["strace", "-f", "-y", "-o", str(log), "-e", calls, "-p", str(child.pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        if "attached" not in strace.stderr.readline():
+            pytest.skip("this system does not let a process be traced")
+        child.release()
+        assert child.finish() == 0
+        strace.wait(timeout=STRACE_S)
+
+    # Up to the closing of the database, which checkpoints in WAL mode.
+    seen = [line.split(" ", 1)[1].strip() for line in log.read_text().splitlines()]
+    about_queue = [call for call in seen if queue_path.name in call or f"{tmp_path}>" in call]
+    if mode == "DELETE":
+        last = max(number for number, call in enumerate(about_queue) if "unlink" in call)
+        assert any("sync" in call and f"{tmp_path}>" in call for call in about_queue[last:])
+    else:
+        writes = [call.startswith("pwrite64") and "-wal>" in call for call in about_queue]
+        last = max(number for number, wrote in enumerate(writes) if wrote)
+        assert "sync" in about_queue[last + 1]
+        assert "-wal>" in about_queue[last + 1]
 
 
 def test_failed_commit_is_told_as_unknown(queue_path):

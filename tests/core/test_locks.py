@@ -3,9 +3,10 @@
 import os
 
 import pytest
+from queue_files import open_the_way
 
 from core import ManualClock
-from core.errors import MaintenanceBusyError
+from core.errors import DatabaseError, MaintenanceBusyError, UnreadableDatabaseError
 from core.locks import is_held, lock_path, maintenance_lock
 
 HOLD = """
@@ -98,3 +99,65 @@ def test_unreadable_holder_is_still_a_holder(tmp_path):
             maintenance_lock(database, "vacuum"),
         ):
             pass
+
+
+if os.name == "posix":
+
+    def test_link_in_the_lock_s_place_leads_to_no_other_file(tmp_path):
+        """Whoever may write to the queue's folder cannot have another file written to."""
+        database, victim = tmp_path / "q.db", tmp_path / "victim"
+        victim.write_text("precious")
+        lock_path(database).symlink_to(victim)
+
+        with pytest.raises(DatabaseError, match="lock"), maintenance_lock(database, "backup"):
+            pass
+
+        assert victim.read_text() == "precious"
+
+    @pytest.mark.parametrize("mode", [0o600, 0o660, 0o444])
+    def test_lock_is_as_open_as_the_database(tmp_path, mode):
+        """All who may write to the queue may maintain it, whoever of them did so first."""
+        database = tmp_path / "q.db"
+        database.write_bytes(b"")
+        database.chmod(mode)
+
+        with maintenance_lock(database, "backup"):
+            pass
+
+        assert lock_path(database).stat().st_mode & 0o777 == mode | 0o600
+
+
+if os.name == "posix" and os.geteuid() == 0:
+    LOCK_WITHOUT_RIGHTS = """
+import os
+from pathlib import Path
+from core.errors import QueueError
+from core.locks import maintenance_lock
+os.setgid(65534); os.setuid(65534)
+try:
+    with maintenance_lock(Path(argv[0]), "backup"):
+        say("held")
+except QueueError as error:
+    say(type(error).__name__, error)
+"""
+
+    def test_run_by_root_keeps_the_queue_s_own_user_out_of_nothing(spawn, tmp_path):
+        """After a maintenance run by root the queue's user can still do his."""
+        database = tmp_path / "q.db"
+        database.write_bytes(b"")
+        os.chown(database, 65534, 65534)
+        open_the_way(tmp_path)
+        with maintenance_lock(database, "backup"):
+            pass
+
+        assert spawn(LOCK_WITHOUT_RIGHTS, database).hear() == "held"
+
+    def test_lock_that_may_not_be_opened_is_told_as_that(spawn, tmp_path):
+        """A right that is missing is no failing disk."""
+        database = tmp_path / "q.db"
+        open_the_way(tmp_path)
+
+        said = spawn(LOCK_WITHOUT_RIGHTS, database).hear()
+
+        assert said.startswith(UnreadableDatabaseError.__name__)
+        assert str(lock_path(database)) in said

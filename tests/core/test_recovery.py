@@ -1,18 +1,23 @@
 """What opening a queue does about a restore that was cut off."""
 
+import contextlib
 import itertools
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from core import QueueDatabase, errors
+from core import QueueDatabase, errors, quarantine
 from core.connection import scalar
 from core.intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, write_intent
 from core.locks import maintenance_lock
 from core.recovery import swap_in
 from core.schema import write_meta
+from core.staging import staging_folder
 
 OLD, NEW = 3, 5
+ID = "0123456789abcdef"
 
 
 def make_queue(path, tasks):
@@ -32,18 +37,17 @@ def count(path):
 def swap(tmp_path):
     """Return the note of a swap in which nothing has moved yet, and its database."""
     database = tmp_path / "queue.db"
-    staging, quarantine = tmp_path / "staging", tmp_path / "quarantine"
+    staging, kept = staging_folder(database, ID), quarantine.new_folder(database, ID, 0)
     staging.mkdir()
-    quarantine.mkdir()
     make_queue(database, OLD)
     make_queue(staging / "queue.db", NEW)
     database.with_name("queue.db-wal").write_bytes(b"")
     intent = RestoreIntent(
-        restore_id="r1",
+        restore_id=ID,
         route="swap",
         backup="b.db",
         staging=str(staging),
-        quarantine=str(quarantine),
+        quarantine=str(kept),
         old=("queue.db", "queue.db-wal"),
         new=("queue.db",),
         started_utc="2025-11-05 14:30:22.000",
@@ -90,6 +94,37 @@ def test_swap_that_was_cut_off_at_any_step_ends_old_whole_or_new_whole(swap, mon
     assert "cut off" in str(recovered)
     assert not intent_path(database).exists()
     assert count(database) == (found, None)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_swap_that_was_cut_off_is_ended_wherever_its_folder_is_by_then(
+    swap, monkeypatch, tmp_path, step
+):
+    """A volume that is mounted elsewhere, or a folder that was moved, takes its restore along."""
+    database, intent = swap
+    with monkeypatch.context() as patched, contextlib.suppress(PowerCutError):
+        strike_at(patched, step)
+        swap_in(database, intent)
+    moved = tmp_path.rename(tmp_path.with_name(tmp_path.name + "-moved")) / database.name
+
+    found, recovered = count(moved)
+
+    assert (found, recovered.state) == ((OLD, "old") if step == 1 else (NEW, "new"))
+    assert Path(recovered.intent.quarantine).is_relative_to(moved.parent)
+    assert count(moved) == (found, None)
+
+
+def test_lost_staging_folder_is_told_with_the_way_out(swap):
+    """Where the restored state is gone, the error says how the old one comes back."""
+    database, intent = swap
+    for name in intent.old:
+        shutil.move(database.with_name(name), intent.quarantine)
+    shutil.rmtree(intent.staging)
+
+    with pytest.raises(errors.InterruptedRestoreError, match=r"queue\.db-restore\.json") as caught:
+        QueueDatabase(database)
+
+    assert intent.quarantine in str(caught.value)
 
 
 def test_read_only_opening_of_a_half_done_swap_is_refused_and_changes_nothing(swap):
@@ -141,26 +176,61 @@ def test_unreadable_note_is_told_and_kept(queue_path, content):
     assert intent_path(queue_path).read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"staging": "elsewhere"},
+        {"staging": "backups"},
+        {"staging": "."},
+        {"quarantine": "elsewhere"},
+        {"quarantine": "quarantine"},
+        {"quarantine": "quarantine/../elsewhere"},
+        {"old": ("elsewhere/precious",)},
+        {"new": ("queue.db", "backups")},
+    ],
+)
+def test_note_that_names_what_no_restore_of_this_queue_would_is_not_followed(
+    swap, tmp_path, planted
+):
+    """Whoever may write to the folder cannot have another user remove or move other files."""
+    database, intent = swap
+    for folder in ("elsewhere", "backups"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "precious").write_text("here")
+    facts = {
+        name: str(tmp_path / value) if isinstance(value, str) else value
+        for name, value in planted.items()
+    }
+    intent_path(database).unlink()
+    write_intent(database, replace(intent, **facts))
+
+    with pytest.raises(errors.InterruptedRestoreError, match="no restore of this queue"):
+        QueueDatabase(database)
+
+    assert (tmp_path / "elsewhere" / "precious").exists()
+    assert (tmp_path / "backups" / "precious").exists()
+    assert database.exists()
+
+
 @pytest.mark.parametrize("done", [False, True])
 def test_restore_through_the_interface_is_judged_by_what_the_queue_says(tmp_path, done):
     """Where SQLite itself decides, its own content tells which state is in place."""
     database = tmp_path / "queue.db"
     make_queue(database, OLD)
-    for folder in ("staging", "quarantine"):
-        (tmp_path / folder).mkdir()
+    staging, kept = staging_folder(database, ID), quarantine.new_folder(database, ID, 0)
+    staging.mkdir()
     if done:
         with QueueDatabase(database) as opened, opened.transaction() as connection:
-            write_meta(connection, RESTORE_KEY, "r1")
+            write_meta(connection, RESTORE_KEY, ID)
     write_intent(
         database,
         RestoreIntent(
-            "r1", "interface", "b.db", str(tmp_path / "staging"), str(tmp_path / "quarantine"),
-            (), (), "2025-11-05 14:30:22.000",
+            ID, "interface", "b.db", str(staging), str(kept), (), (), "2025-11-05 14:30:22.000",
         ),
     )  # fmt: skip
 
     found, recovered = count(database)
 
     assert (found, recovered.state) == (OLD, "new" if done else "old")
-    assert not (tmp_path / "staging").exists()
-    assert (tmp_path / "quarantine").exists() is done
+    assert not staging.exists()
+    assert kept.exists() is done

@@ -201,6 +201,9 @@ def test_task_that_nobody_holds_cannot_be_freed(database):
         QueueMaintenance(database).release_lease(task_id)
     with pytest.raises(TaskNotHeldError, match="not in the queue"):
         QueueMaintenance(database).release_lease(task_id + 1)
+    database.connection().execute("UPDATE task_queue SET status = CAST(x'ff' AS TEXT)")
+    with pytest.raises(TaskNotHeldError, match="it is \N{REPLACEMENT CHARACTER}"):
+        QueueMaintenance(database).release_lease(task_id)
 
 
 @pytest.mark.parametrize("timeout_seconds", [-1, float("nan"), float("inf"), "300", None, True])

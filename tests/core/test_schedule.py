@@ -193,6 +193,27 @@ def test_damaged_database_is_written_to_by_no_step(queue_path, run):
     assert queue_path.read_bytes() == before
 
 
+@pytest.mark.parametrize("run", [run_daily, run_weekly])
+def test_failing_disk_of_the_backups_is_not_taken_for_a_damaged_database(queue_path, run):
+    """A backup disk that fails is told as that, and the queue on the other one is maintained."""
+    fill(queue_path, 10)
+
+    def fail(uri, _connection, _sql):
+        if ".draft" in uri:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+            raise error
+
+    with QueueDatabase(queue_path, connect=Door(fail)) as database:
+        report = run(database)
+
+    assert not report.step("backup").ok
+    assert str(queue_path.parent / "backups") in report.step("backup").detail
+    assert "health" not in report.step("backup").detail
+    for name in ("integrity check", "analyze", "checkpoint", "stale leases"):
+        assert report.step(name).ok, report.step(name)
+
+
 def test_rows_that_vacuum_would_lose_are_missed(queue_path):
     """A row that is gone after VACUUM fails the weekly run, though workers put in new ones."""
     fill(queue_path, 20)

@@ -99,3 +99,29 @@ def test_reading_a_value_from_a_field_file_makes_no_table():
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         assert schema.read_meta(connection, "key") is None
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+NO_TEXT = "CAST(x'ff41' AS TEXT)"
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"), [(NO_TEXT, "\N{REPLACEMENT CHARACTER}A"), ("7", "7"), ("x'41'", "A")]
+)
+def test_status_of_any_kind_is_counted(connection, status, shown):
+    """What another program wrote into a status, text or not, keeps nothing from being counted."""
+    insert = "INSERT INTO task_queue (type, payload, status) VALUES ('t', '{}', "
+    for each in (status, status, "'queued'"):
+        connection.execute(f"{insert}{each})")
+
+    assert schema.count_by_status(connection) == {shown: 2, "queued": 1}
+
+
+def test_statuses_that_read_the_same_are_counted_together(connection):
+    """Two garbled statuses are one figure, and none of their tasks is left out of it."""
+    for garbled in ("x'ff'", "x'fe'", "x'fe'"):
+        connection.execute(
+            "INSERT INTO task_queue (type, payload, status) "
+            f"VALUES ('t', '{{}}', CAST({garbled} AS TEXT))"
+        )
+
+    assert schema.count_by_status(connection) == {"\N{REPLACEMENT CHARACTER}": 3}

@@ -150,7 +150,7 @@ def test_known_key_is_acknowledged_by_a_commit_that_writes(tmp_path, clock):
     before = wal.stat().st_size
     TaskQueue(database).enqueue("t", 1, idempotency_key="k")
     assert wal.stat().st_size > before
-    assert database.connection().execute("PRAGMA synchronous").fetchall() == [(2,)]
+    assert database.connection().execute("PRAGMA synchronous").fetchall() == [(3,)]
     database.close()
 
 
@@ -768,7 +768,7 @@ def test_commit_that_fails_is_unknown_and_a_key_makes_the_second_try_harmless(da
     assert tasks.enqueue("t", 1, idempotency_key="k") == first
 
 
-@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 3), ("normal", 1)])
 def test_durability_is_that_of_the_queue_and_claims_are_normal(database, durability, synchronous):
     """Enqueue and complete commit with the queue's durability, claims without a sync."""
     tasks = TaskQueue(database, durability=durability)
