@@ -185,7 +185,7 @@ def _outcome(
     """
     failed = [report for report in reports if report.failed]
     bodies = [report for report in failed if report.when == "call"]
-    if bodies and INCONCLUSIVE not in facts:
+    if bodies and "call" not in facts.get(INCONCLUSIVE, ()):
         return Outcome.FAILED, bodies[0]
     if failed:
         return Outcome.INCONCLUSIVE, failed[0]

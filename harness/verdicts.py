@@ -30,7 +30,7 @@ def judge_phase(item: pytest.Item, report: pytest.TestReport, call: pytest.CallI
     if reason:
         report.outcome = "failed"
         report.longrepr = f"INCONCLUSIVE: {reason}"
-        item.user_properties.append((INCONCLUSIVE, to_line(reason)))
+        item.user_properties.append((INCONCLUSIVE, report.when))
         report.user_properties = list(item.user_properties)
     _make_sendable(report)
 

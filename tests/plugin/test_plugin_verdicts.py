@@ -51,6 +51,16 @@ def broken():
 def test_teardown(broken):
     """Trouble after the check is not the queue's."""
 '''
+FAILING_BEFORE_AN_OPEN_END = '''
+@pytest.fixture
+def open_end():
+    yield
+    raise Inconclusive("its end could not be seen")
+
+def test_bad_with_an_open_end(open_end, evidence):
+    """What comes after the check takes nothing back."""
+    evidence.require(False, "57 tasks are held (limit 0)")
+'''
 EXPECTED_TO_FAIL = '''
 @pytest.mark.xfail(reason="known")
 def test_xfail():
@@ -82,6 +92,7 @@ PROCESSES = pytest.mark.parametrize("processes", ["-n0", "-n2"])
         pytest.param(PASSING + EXPECTED_TO_FAIL, 7, "INCONCLUSIVE", id="xfail"),
         pytest.param(PASSING + EXPECTED_AND_PASSED, 7, "INCONCLUSIVE", id="xpass"),
         pytest.param(FAILING + INCONCLUSIVE + SKIPPED, 1, "NOT READY", id="false-over-unknown"),
+        pytest.param(FAILING_BEFORE_AN_OPEN_END, 1, "NOT READY", id="failing-before-an-open-end"),
         pytest.param(NOTHING, 5, "INCONCLUSIVE", id="nothing-collected"),
     ],
 )
