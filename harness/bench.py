@@ -1,7 +1,8 @@
 """A maintenance verb beside a load: held until the load has met it, and let run for its cost."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.errands import OPERATIONS, errands
@@ -24,7 +25,7 @@ from harness.outcome import Inconclusive
 from harness.waiting import WaitedTooLongError
 
 REPEATS_TIMEOUT_S = 15.0
-_SERVED_WITHIN_S = 5.0
+_MEETING_TIMEOUT_S = 20.0
 
 Progress = Callable[[object], object]
 """What a verb calls while it is at work; it goes on when the call returns."""
@@ -32,8 +33,8 @@ Run = Callable[[Progress], object]
 """Runs a verb once."""
 
 
-class KeptOutError(Exception):
-    """A verb that is to let workers go on had them wait for as long as it was held."""
+class MannerError(Exception):
+    """Workers met a verb in another manner than the one that it is said to have."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,43 @@ class Manner:
     hold: Callable[[Load, float], None] | None = None
 
 
-def _until_all_wait(load: Load, _since_s: float) -> None:
-    load.wait_for_stall(WAITED_LEAST_S)
+def _until_all_wait(load: Load, since_s: float) -> None:
+    with _nobody_served(load, since_s):
+        load.wait_for_stall(WAITED_LEAST_S, timeout_s=_MEETING_TIMEOUT_S)
 
 
 def _until_all_are_refused(load: Load, since_s: float) -> None:
-    load.wait_for_refusal(since_s)
+    with _nobody_served(load, since_s):
+        load.wait_for_refusal(since_s, timeout_s=_MEETING_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def _nobody_served(load: Load, since_s: float) -> Iterator[None]:
+    try:
+        yield
+    except WaitedTooLongError as error:
+        served = inside(load.operations(), [_since(load, since_s)])
+        if not served:
+            raise
+        raise MannerError(
+            f"{served[0].op} was acknowledged while the verb had the writer lock"
+        ) from error
 
 
 def _until_each_is_served(load: Load, since_s: float) -> None:
     try:
-        load.wait_for_each(OPERATIONS, since_s, timeout_s=_SERVED_WITHIN_S)
+        load.wait_for_each(OPERATIONS, since_s, timeout_s=_MEETING_TIMEOUT_S)
     except WaitedTooLongError as error:
-        if not load.stalled(WAITED_LEAST_S):
+        kept_out = load.stalled(WAITED_LEAST_S) or refused(
+            load.operations(), [_since(load, since_s)]
+        )
+        if not kept_out:
             raise
-        raise KeptOutError(
-            f"the verb keeps workers out, and is to let them go on: {error}"
-        ) from error
+        raise MannerError(f"the verb keeps workers out, and is to take no lock: {error}") from error
+
+
+def _since(load: Load, since_s: float) -> Window:
+    return Window(since_s, load.history.now_s())
 
 
 KEPT_OUT = Manner(waiting, _until_all_wait)
@@ -109,7 +130,7 @@ class Bench:
 
         Raises:
             Inconclusive: they have not met so often in that time.
-            KeptOutError: nobody was served while it was held, and somebody should have been.
+            MannerError: somebody was served while it was held, or nobody was, and it is not so.
         """
         hold = self.manner.hold
         if hold is not None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from textwrap import shorten
 
 from harness.drivers.protocol import ErrorCode
 from harness.history import Operation, Outcome
@@ -12,6 +13,7 @@ OPERATIONS = ("enqueue", "claim", "heartbeat", "complete")
 """What a producer and its workers do all day."""
 
 _PAUSE_S = 0.01
+_WHY_CHARACTERS = 80
 _TIMEOUT_S = 30.0
 
 
@@ -79,7 +81,8 @@ class Errand:
         """Return one line for a failure."""
         last = self.asked[-1]
         what = f"{last.worker}'s {self.op} of {last.key or 'a task'}"
-        return f"{what}, asked for {len(self.asked)} times: {last.outcome}, {last.error}"
+        why = shorten(last.error, _WHY_CHARACTERS)
+        return f"{what}, asked for {len(self.asked)} times: {last.outcome}, {why}"
 
 
 def errands(operations: Iterable[Operation]) -> tuple[Errand, ...]:

@@ -95,17 +95,17 @@ class Load:
         """
         wait_until(lambda: self._least_answers() >= count, f"{count} answers each", timeout_s=60.0)
 
-    def wait_for_stall(self, least_s: float) -> None:
+    def wait_for_stall(self, least_s: float, *, timeout_s: float = _TIMEOUT_S) -> None:
         """Return when every process has waited so long for an answer that has not come yet.
 
         Raises:
             WaitedTooLongError: one was always answered sooner.
         """
         wait_until(
-            lambda: self._names() <= self.stalled(least_s), "a stall of all", timeout_s=_TIMEOUT_S
+            lambda: self._names() <= self.stalled(least_s), "a stall of all", timeout_s=timeout_s
         )
 
-    def wait_for_refusal(self, since_s: float) -> None:
+    def wait_for_refusal(self, since_s: float, *, timeout_s: float = _TIMEOUT_S) -> None:
         """Return when every process was told after the moment that the queue is busy.
 
         Raises:
@@ -117,7 +117,7 @@ class Load:
                 <= {op.worker for op in self._returned_after(since_s) if told_busy(op)}
             ),
             "a refusal of all",
-            timeout_s=_TIMEOUT_S,
+            timeout_s=timeout_s,
         )
 
     def wait_until_all_are_served(self) -> None:

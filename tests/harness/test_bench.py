@@ -8,22 +8,31 @@ import pytest
 from histories import Script
 
 import harness.bench
-import harness.load
 from core.connection import connect_stdlib
 from core.database import QueueDatabase
 from core.paths import uri
-from harness.bench import KEPT_OUT, PASSED, REFUSED, SERVED, SERVED_BETWEEN, Bench, KeptOutError
+from harness.bench import (
+    KEPT_OUT,
+    PASSED,
+    REFUSED,
+    SERVED,
+    SERVED_BETWEEN,
+    Bench,
+    Manner,
+    MannerError,
+)
 from harness.crew import Crew
 from harness.drivers.command import core_command
 from harness.errands import errands, told_busy
 from harness.history import History, Outcome
 from harness.latency import Window
 from harness.load import Load
-from harness.meetings import counted
+from harness.meetings import counted, waiting
 from harness.outcome import Inconclusive
+from harness.waiting import WaitedTooLongError
 
 NAMES = ("producer", "worker0", "worker1")
-SHORT_S = 0.3
+SHORT_S = 1.0
 
 
 @pytest.fixture
@@ -51,8 +60,7 @@ def load(crew, path):
 @pytest.fixture
 def impatient(monkeypatch):
     """Whoever waits for a meeting gives up soon."""
-    monkeypatch.setattr(harness.load, "_TIMEOUT_S", SHORT_S)
-    monkeypatch.setattr(harness.bench, "_SERVED_WITHIN_S", SHORT_S)
+    monkeypatch.setattr(harness.bench, "_MEETING_TIMEOUT_S", SHORT_S)
 
 
 def at_work(crew, path):
@@ -150,36 +158,39 @@ def test_stalls_leave_out_where_the_verb_was_held():
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_verb_that_keeps_nobody_out_is_not_said_to(load):
-    """Nobody waits, so nothing is known of those who would."""
-    bench = Bench(load, "passing", passing, KEPT_OUT)
-    with pytest.raises(Inconclusive, match="a stall of all did not happen"):
-        bench.hold_until_met(1)
+@pytest.mark.parametrize("manner", [KEPT_OUT, REFUSED], ids=["kept out", "refused"])
+def test_a_verb_that_lets_workers_write_and_should_not_is_red(load, manner):
+    """What was acknowledged while somebody else had the writer lock cannot be."""
+    with pytest.raises(MannerError, match="was acknowledged while the verb had the writer lock"):
+        Bench(load, "passing", passing, manner).hold_until_met(1)
     assert runs(load, "hold")[0].outcome is Outcome.FAILED
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_verb_that_keeps_workers_out_and_should_not_is_red(load, path):
     """That is a broken promise, and no lack of a meeting."""
-    bench = Bench(load, "locking", locking(path), SERVED)
-    with pytest.raises(KeptOutError, match="keeps workers out"):
-        bench.hold_until_met(1)
+    with pytest.raises(MannerError, match="keeps workers out"):
+        Bench(load, "locking", locking(path), SERVED).hold_until_met(1)
 
 
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("wrapped", [True, False], ids=["wrapped", "swallowed"])
-def test_what_a_verb_makes_of_the_tests_error_does_not_matter(load, wrapped):
+@pytest.mark.parametrize("answer", ["raised", "wrapped", "swallowed"])
+def test_that_nobody_comes_is_inconclusive_whatever_the_verb_makes_of_it(load, answer):
     """A verb may turn an error out of its callback into one of its own, or lose it."""
+
+    def nobody_comes(_load, _since_s):
+        raise WaitedTooLongError("nobody came")
 
     def run(progress):
         try:
             progress(0)
         except TimeoutError as error:
-            if wrapped:
+            if answer == "raised":
+                raise
+            if answer == "wrapped":
                 raise RuntimeError("it failed") from error
 
-    with pytest.raises(Inconclusive, match="did not meet"):
-        Bench(load, "wrapping", run, KEPT_OUT).hold_until_met(1)
+    with pytest.raises(Inconclusive, match="did not meet: nobody came"):
+        Bench(load, "lonely", run, Manner(waiting, nobody_comes)).hold_until_met(1)
 
 
 def test_a_verb_that_is_never_seen_at_work_is_inconclusive(load):
