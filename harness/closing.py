@@ -60,6 +60,7 @@ class Books:
         checkers: Sequence[Checker] | None = None,
         clock_error_s: float = CLOCK_ERROR_S,
         budget: RecoveryBudget | None = None,
+        archived: Sequence[FinalTask] = (),
     ) -> tuple[FinalTask, ...]:
         """Return the tasks at the end, once the history is sound and every promise is kept.
 
@@ -68,12 +69,14 @@ class Books:
             checkers: only these; None for all.
             clock_error_s: how far the workers' clocks may differ, in seconds.
             budget: within what time the work of lost holders must be done.
+            archived: tasks that have left the queue for its archive: they are kept there, and
+                none may be in both.
 
         Raises:
             Inconclusive: none of the rulings is false, and one is unknown.
         """
         __tracebackhide__ = True
-        final = witness.final()
+        final = (*witness.final(), *archived)
         record = Record(
             operations=self.history.operations(),
             final=final,

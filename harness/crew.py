@@ -1,7 +1,8 @@
 """The worker processes of one scenario; all of them are gone when it ends."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -65,6 +66,19 @@ class Crew:
     def start_all(self, database: Path, prefix: str, count: int) -> list[Worker]:
         """Return so many workers, named by the prefix and a number."""
         return [self.start(database, f"{prefix}{number}") for number in range(count)]
+
+    def start_side_by_side(self, commands: Mapping[str, Sequence[str]]) -> list[Worker]:
+        """Return a worker for each name and command, in their order; they start at one time.
+
+        Args:
+            commands: by name. The queue is there already: no driver may have to make it, since
+                two of them would.
+
+        Raises:
+            DriverError: one does not start.
+        """
+        with ThreadPoolExecutor(len(commands)) as pool:
+            return list(pool.map(self.start_program, commands.values(), commands))
 
     def close(self) -> None:
         """End all workers that are left."""

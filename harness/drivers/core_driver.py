@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.backup import QueueBackup
 from core.clock import SystemClock
-from core.database import QueueDatabase
+from core.database import BUSY_TIMEOUT_MS, QueueDatabase
 from core.errors import (
     BackupMissingError,
     CommitUnknownError,
@@ -71,10 +71,18 @@ class CoreDriver:
         path: the queue's file.
         clock: the worker's.
         durability: of enqueue, complete and fail.
+        busy_timeout_ms: how long it waits for a lock.
     """
 
-    def __init__(self, path: Path, clock: SystemClock, durability: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: SystemClock,
+        durability: str,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    ) -> None:
         self._path = path
+        self._busy_timeout_ms = busy_timeout_ms
         self._clock = clock
         self._durability = durability
         self._opened: tuple[QueueDatabase, TaskQueue] | None = None
@@ -133,7 +141,12 @@ class CoreDriver:
 
     def _open(self, *, create: bool = False) -> tuple[QueueDatabase, TaskQueue]:
         if self._opened is None:
-            database = QueueDatabase(self._path, create=create, clock=self._clock)
+            database = QueueDatabase(
+                self._path,
+                create=create,
+                clock=self._clock,
+                busy_timeout_ms=self._busy_timeout_ms,
+            )
             queue = TaskQueue(
                 database, durability="normal" if self._durability == "normal" else "full"
             )
@@ -260,10 +273,11 @@ def main() -> int:
     parser.add_argument("--db", required=True, type=Path)
     parser.add_argument("--clock-offset-ms", type=int, default=0)
     parser.add_argument("--durability", choices=("full", "normal"), default="full")
-    settings = parser.parse_args()
-    clock = SystemClock(settings.clock_offset_ms)
+    parser.add_argument("--busy-timeout-ms", type=int, default=BUSY_TIMEOUT_MS)
+    given = parser.parse_args()
+    clock = SystemClock(given.clock_offset_ms)
     with planted_by_parent():
-        serve(CoreDriver(settings.db, clock, settings.durability))
+        serve(CoreDriver(given.db, clock, given.durability, given.busy_timeout_ms))
     return 0
 
 

@@ -2,15 +2,20 @@
 
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from core.database import QueueDatabase
 from harness.crew import Crew
+from harness.drivers.command import core_command
+from harness.errands import errands, told_busy
 from harness.faults import RivalWriter
 from harness.history import History, Outcome, digest_of
+from harness.latency import Window
 from harness.load import Load
+from harness.meetings import inside, longest_s, meeting
 from harness.waiting import WaitedTooLongError, wait_for, wait_until
 from harness.workload import Arrivals, fill, produce, work_off
 
@@ -169,24 +174,71 @@ def test_load_runs_for_the_body_and_stops(crew, path, history):
     with Load([crew.start(path, "p")], prefix="x") as load:
         began_s = history.now_s()
         acknowledged = load.wait_for_acknowledgement(began_s)
-        ended_s = history.now_s()
+        during = Window(began_s, history.now_s())
     after = len(history.operations())
-    assert acknowledged in load.inside(began_s, ended_s)
-    met = load.meeting(began_s, ended_s)
-    assert all(each in met for each in load.inside(began_s, ended_s))
-    assert load.longest_stall_s(began_s, ended_s) > 0
-    assert load.inside(ended_s + 60, ended_s + 61) == []
+    assert acknowledged in inside(load.operations(), [during])
+    met = meeting(load.operations(), [during])
+    assert all(op in met for op in inside(load.operations(), [during]))
     assert all(op.returned_s is not None for op in history.operations())
     assert len(load.operations()) == after
 
 
-def test_load_sees_a_producer_that_has_to_wait(crew, path):
+def test_load_of_workers_does_each_task_in_its_order_and_puts_it_down(crew, path):
+    """A worker claims, extends the lease and completes, and has no task in hand at the end."""
+    producer, worker = crew.start(path, "p"), crew.start(path, "w")
+    with Load([producer], [worker], prefix="x") as load:
+        load.wait_for_each(("enqueue", "claim", "heartbeat", "complete"))
+    theirs = [op for op in load.operations() if op.worker == "w" and op.task_id is not None]
+    assert [op.op for op in theirs[:4]] == ["claim", "heartbeat", "complete", "claim"][
+        : len(theirs)
+    ]
+    assert theirs[-1].op == "complete"
+    assert {task.status for task in producer.final()} <= {"queued", "completed"}
+
+
+def test_load_waits_for_each_of_its_processes(crew, path, history):
+    """So many answers, and one after a moment, mean those of each."""
+    producer, worker = crew.start(path, "p"), crew.start(path, "w")
+    with Load([producer], [worker], prefix="x") as load:
+        load.wait_for_count(5)
+        counts = Counter(op.worker for op in load.operations())
+        since_s = history.now_s()
+        load.wait_until_all_are_served()
+        later = {op.worker for op in load.operations() if op.returned_s > since_s}
+    assert counts["p"] >= 5
+    assert counts["w"] >= 5
+    assert later == {"p", "w"}
+
+
+def test_load_sees_a_producer_that_has_to_wait(crew, path, history):
     """A producer that waits for a lock is seen to wait."""
     with Load([crew.start(path, "p")], prefix="x") as load:
         load.wait_for_acknowledgement(0.0)
         with RivalWriter().inject(path):
             load.wait_for_stall(0.05)
-    assert load.longest_stall_s(0.0, crew.history.now_s()) >= 0.05
+            assert load.stalled(0.05) == {"p"}
+            assert load.stalled(60.0) == set()
+    longest = longest_s(errands(history.operations()))
+    assert longest["enqueue"] >= 0.05
+
+
+def test_load_that_is_told_busy_asks_again_for_the_same(crew, path, history):
+    """A refusal is seen, and the same task is put in once the lock is free."""
+    command = [*core_command(path), "--busy-timeout-ms", "20"]
+    with Load([crew.start_program(command, "p")], prefix="x") as load:
+        load.wait_for_acknowledgement(0.0)
+        with RivalWriter().inject(path):
+            load.wait_for_refusal(history.now_s())
+    refused = [op for op in load.operations() if told_busy(op)]
+    assert refused
+    assert {op.key for op in refused} <= {op.key for op in load.operations() if op.ok}
+
+
+def test_load_does_not_take_an_empty_queue_for_a_task(crew, path):
+    """A claim that found nothing is no acknowledgement to wait for."""
+    with Load([crew.start(path, "p")], [crew.start(path, "w")], prefix="x") as load:
+        claimed = load.wait_for_acknowledgement(0.0, "claim")
+    assert claimed.task_id is not None
 
 
 def test_load_ends_with_its_producer(crew, path):
@@ -196,6 +248,14 @@ def test_load_ends_with_its_producer(crew, path):
         load.wait_for_acknowledgement(0.0)
         producer.driver.kill()
     assert load.operations()[-1].outcome is Outcome.UNKNOWN
+
+
+def test_workers_that_start_side_by_side_have_their_names_and_commands(crew, path):
+    """Each is the one that was asked for, in the order that was asked for."""
+    names = ("a", "b", "c")
+    workers = crew.start_side_by_side(dict.fromkeys(names, core_command(path)))
+    assert tuple(worker.name for worker in workers) == names
+    assert len({worker.driver.pid for worker in workers}) == 3
 
 
 def test_a_crew_leaves_nobody_behind(history, path, tmp_path):
