@@ -135,7 +135,7 @@ def test_a_need_that_nobody_can_declare_is_a_usage_error(gate):
         (f'"{sys.executable}" -c "print(5)" {{db}}', "said something wrong: .*line 1: 5"),
         (
             f'"{sys.executable}" -c "exit(\'boom\')" {{db}}',
-            r"has ended \(it says: boom\).*driver check",
+            r"has ended \(exit status 1\); it said: boom\. .*driver check",
         ),
     ],
 )
