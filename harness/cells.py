@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.checkers import Record, Ruling, judge
 from harness.crew import Crew
-from harness.drivers.client import DriverError
+from harness.drivers.client import DriverError, DriverWrongError
 from harness.drivers.command import DriverCommand
 from harness.drivers.protocol import Capabilities
 from harness.history import FinalTask, History, read_history
@@ -148,9 +148,15 @@ def _loaded(
 
 
 def nothing_left(worker: Worker) -> bool:
-    """Return whether every task is finished; a driver that does not say leaves that open."""
+    """Return whether every task is finished; a driver that does not say leaves that open.
+
+    Raises:
+        DriverWrongError: the driver does what the protocol does not allow.
+    """
     try:
         return not any(task.status in _OPEN for task in worker.final())
+    except DriverWrongError:
+        raise
     except DriverError:
         return False
 

@@ -81,13 +81,18 @@ class Crew:
             return list(pool.map(self.start_program, commands.values(), commands))
 
     def close(self) -> None:
-        """End all workers that are left."""
-        while self._workers:
-            with contextlib.suppress(DriverError):
-                self._workers.pop().driver.close()
+        """End all workers that are left, also where one of them cannot be ended."""
+        with contextlib.ExitStack() as closing:
+            while self._workers:
+                closing.callback(_close, self._workers.pop().driver)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _close(driver: Driver) -> None:
+    with contextlib.suppress(DriverError):
+        driver.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.drivers.client import Driver, DriverError
+from harness.drivers.last_words import last_words
 from harness.drivers.promises import core_capabilities
 from harness.drivers.protocol import Capabilities
 from harness.settings import DRIVER, Settings
@@ -20,7 +21,6 @@ from reports.model import NotApplicable
 from reports.plain import from_plain, to_line
 
 _PREFIX = "not-applicable-"
-_STDERR_CHARACTERS = 300
 
 
 def ask_driver(settings: Settings, folder: Path) -> Capabilities:
@@ -39,10 +39,9 @@ def ask_driver(settings: Settings, folder: Path) -> Capabilities:
     except DriverError as error:
         # The file that the error names goes with this run: what matters is told here.
         what = str(error).partition("; see ")[0]
-        said = (own / "stderr").read_text(encoding="utf-8", errors="replace")
-        shown = " ".join(said.split())[-_STDERR_CHARACTERS:]
+        shown = last_words(own / "stderr")
         raise pytest.UsageError(
-            f"{DRIVER.flag} {settings.driver!r}: {what}{f' (it says: {shown})' if shown else ''}. "
+            f"{DRIVER.flag} {settings.driver!r}: {what}{f'; it said: {shown}' if shown else ''}. "
             "Try it alone with: queuedrill driver check CMD"
         ) from None
 

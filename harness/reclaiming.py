@@ -3,6 +3,7 @@
 import threading
 from typing import Self
 
+from harness.drivers.client import DriverWrongError
 from harness.history import Operation
 from harness.waiting import wait_until
 from harness.worker import LEASE_S, Worker
@@ -16,25 +17,34 @@ class Reclaimer:
     Args:
         worker: asks for it.
         every_s: the pause between two reclaims, in seconds.
+
+    Raises:
+        DriverWrongError: at its end, where the driver did what the protocol does not allow.
     """
 
     def __init__(self, worker: Worker, *, every_s: float) -> None:
         self._worker = worker
         self._every_s = every_s
         self._stop = threading.Event()
+        self._wrong: DriverWrongError | None = None
         self._thread = threading.Thread(target=self._work, name="reclaimer", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
         self._stop.set()
         self._thread.join(_TIMEOUT_S)
+        if self._wrong is not None and kind is None:
+            raise self._wrong
 
     def _work(self) -> None:
-        while not self._stop.wait(self._every_s) and self._worker.driver.exit_status is None:
-            self._worker.reclaim()
+        try:
+            while not self._stop.wait(self._every_s) and self._worker.driver.exit_status is None:
+                self._worker.reclaim()
+        except DriverWrongError as error:
+            self._wrong = error
 
 
 def reclaim_until_freed(worker: Worker, *, timeout_s: float = _TIMEOUT_S) -> Operation:

@@ -7,7 +7,7 @@ controlling process from a test process as well.
 import pytest
 
 from harness.describe import about
-from harness.drivers.client import DriverWrongError
+from harness.drivers.client import DriverGoneError, DriverTimeoutError, DriverWrongError
 from harness.evidence import KEY_PREFIX, unconfirmed_fault
 from harness.outcome import Inconclusive
 from reports.plain import to_line
@@ -15,8 +15,8 @@ from reports.text import printable
 
 ABOUT = KEY_PREFIX + "about"
 INCONCLUSIVE = KEY_PREFIX + "inconclusive"
-# What a driver says against the protocol is no word about the queue.
-_SAYS_NOTHING = (Inconclusive, DriverWrongError)
+# What a driver does against the protocol is no word about the queue, and neither is its silence.
+_SAYS_NOTHING = (Inconclusive, DriverGoneError, DriverTimeoutError, DriverWrongError)
 
 
 def describe_item(item: pytest.Item) -> None:

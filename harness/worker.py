@@ -8,6 +8,7 @@ from harness.drivers.client import (
     REQUEST_TIMEOUT_S,
     Driver,
     DriverError,
+    DriverWrongError,
     Pending,
 )
 from harness.drivers.protocol import Message
@@ -42,13 +43,20 @@ class InFlight:
         return self._pending.answered()
 
     def settle(self, timeout_s: float = REQUEST_TIMEOUT_S) -> Operation:
-        """Return the operation with its outcome, written down; it never raises for the driver's.
+        """Return the operation with its outcome, written down.
 
         Args:
             timeout_s: without an answer in that time the outcome is unknown.
+
+        Raises:
+            DriverWrongError: the driver does what the protocol does not allow, which says nothing
+                about the queue. The operation is written down before.
         """
         try:
             self.answer = self._pending.wait(timeout_s)
+        except DriverWrongError as error:
+            self._ticket.unknown(str(error))
+            raise
         except DriverError as error:
             end = self._ticket.unknown if error.unknown else self._ticket.failed
             return end(str(error))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from harness.drivers.client import REQUEST_TIMEOUT_S
+from harness.drivers.client import REQUEST_TIMEOUT_S, DriverWrongError
 from harness.history import History, Operation
 from harness.worker import LEASE_S, InFlight, Worker
 
@@ -148,6 +148,7 @@ def work_off(
     """Claim and complete with all workers side by side; return whether the end was reached.
 
     A worker that is refused again and again gives up: a broken queue must not fill the history.
+    Where a driver is wrong all of them end.
 
     Args:
         workers: each is one process.
@@ -155,12 +156,23 @@ def work_off(
         timeout_s: when to give up, in seconds.
         lease_s: of each claim.
         idle_pause_s: how long a worker waits before it asks again, in seconds.
+
+    Raises:
+        DriverWrongError: a driver does what the protocol does not allow.
     """
     end_s = time.monotonic() + timeout_s
+    wrong = threading.Event()
 
     def work(worker: Worker) -> bool:
+        try:
+            return work_alone(worker)
+        except DriverWrongError:
+            wrong.set()
+            raise
+
+    def work_alone(worker: Worker) -> bool:
         refused = 0
-        while time.monotonic() < end_s and refused < _REFUSED_MOST:
+        while time.monotonic() < end_s and refused < _REFUSED_MOST and not wrong.is_set():
             operation = worker.claim(lease_s=lease_s)
             if operation.task_id is not None:
                 refused = 0 if worker.complete().ok else refused + 1

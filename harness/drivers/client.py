@@ -1,15 +1,16 @@
 """One driver program that runs: asked, killed, suspended, and never waited for without a deadline.
 
 Two threads stand between the harness and the pipes, so that neither a driver that does not read
-nor one that does not answer can hang it. What a driver says is judged by the table of operations:
-one wrong line ends the conversation with an error that names it.
+nor one that does not answer can hang it; a third one sees what no line tells. What a driver says
+is judged by the table of operations: one wrong line ends the conversation with an error that names
+it.
 """
 
 import contextlib
 import itertools
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,18 +18,27 @@ import psutil
 
 from harness.drivers.command import core_command
 from harness.drivers.fields import shown
+from harness.drivers.lines import Lines
 from harness.drivers.operations import (
     OPERATIONS,
     REQUEST_DEADLINE_S,
     answer_problem,
     request_problem,
 )
-from harness.drivers.process import DriverProcess, was_killed
+from harness.drivers.pending import (
+    DriverError,
+    DriverGoneError,
+    DriverLeftError,
+    DriverRefusedError,
+    DriverTimeoutError,
+    DriverWrongError,
+    Pending,
+)
+from harness.drivers.process import DriverProcess, ended_by_itself, how_it_ended, was_killed
 from harness.drivers.protocol import (
     LINE_BYTES,
     VERSION,
     Capabilities,
-    ErrorCode,
     Message,
     ProtocolError,
     from_line,
@@ -37,14 +47,20 @@ from harness.drivers.protocol import (
 )
 
 REQUEST_TIMEOUT_S = REQUEST_DEADLINE_S
+STDERR_BYTES = 256 * 2**20
+"""A driver that says more on its standard error is ended: it would fill the disk."""
 _CLOSE_TIMEOUT_S = 2.0
 _REAP_TIMEOUT_S = 10.0
+_LOOK_EVERY_S = 0.25
+# Between the end of a pipe and that of its process, and the other way round.
+_GRACE_S = 1.0
 
 __all__ = [
     "REQUEST_TIMEOUT_S",
     "Driver",
     "DriverError",
     "DriverGoneError",
+    "DriverLeftError",
     "DriverRefusedError",
     "DriverTimeoutError",
     "DriverWrongError",
@@ -52,88 +68,6 @@ __all__ = [
     "core_command",
     "was_killed",
 ]
-
-
-class DriverError(Exception):
-    """The driver did not do what it was asked; whether it was done is unknown."""
-
-    unknown = True
-
-
-class DriverGoneError(DriverError):
-    """The driver ended, or was killed, before it answered."""
-
-
-class DriverWrongError(DriverError):
-    """The driver said something that the protocol does not allow; the message names the line."""
-
-
-class DriverTimeoutError(DriverError, TimeoutError):
-    """The driver did not answer within the deadline."""
-
-
-class DriverRefusedError(DriverError):
-    """The driver answered that it did not do it.
-
-    Attributes:
-        code: why, for programs.
-        unknown: whether it may have been done all the same.
-    """
-
-    def __init__(self, error: Message) -> None:
-        self.code = str(error.get("code", ErrorCode.ERROR.value))
-        self.unknown = error.get("outcome") != "failed"
-        super().__init__(f"{self.code}: {error.get('message', 'no message')}")
-
-
-class Pending:
-    """A request that was sent and is not answered yet.
-
-    Attributes:
-        operation: what was asked.
-        said: the number and the start of the line that answered it; empty until then.
-    """
-
-    def __init__(self, operation: str) -> None:
-        self.operation = operation
-        self.said = ""
-        self._done = threading.Event()
-        self._answer: Message | None = None
-        self._error: DriverError | None = None
-
-    def answered(self) -> bool:
-        """Return whether an answer, or the driver's end, has come."""
-        return self._done.is_set()
-
-    def wait(self, timeout_s: float | None = None) -> Message:
-        """Return the answer.
-
-        Args:
-            timeout_s: seconds from now; None for the operation's own deadline.
-
-        Raises:
-            DriverTimeoutError: none came in that many seconds.
-            DriverGoneError: the driver ended before.
-            DriverWrongError: the driver said something wrong before, or this answer is wrong.
-            DriverRefusedError: the answer is that it was not done.
-        """
-        limit_s = _deadline_s(self.operation) if timeout_s is None else timeout_s
-        if not self._done.wait(limit_s):
-            raise DriverTimeoutError(f"no answer to {self.operation} within {limit_s:g} s")
-        if self._error is not None:
-            raise self._error
-        assert self._answer is not None
-        if not self._answer["ok"]:
-            raise DriverRefusedError(self._answer["error"])
-        return self._answer
-
-    def resolve(
-        self, answer: Message | None, error: DriverError | None = None, said: str = ""
-    ) -> None:
-        """Hand over the answer or the reason why none will come; the first one counts."""
-        if not self._done.is_set():
-            self._answer, self._error, self.said = answer, error, said
-            self._done.set()
 
 
 class Driver:
@@ -160,19 +94,21 @@ class Driver:
         self._pending: dict[int | None, Pending] = {}
         self._lock = threading.Lock()
         self._end_error: DriverError | None = None
-        self._line_number = 0
+        self._may_end = False
+        self._reaped = threading.Event()
         self._to_write: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         try:
             self.process = DriverProcess(command, stderr_path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise DriverGoneError(f"driver {name} cannot be started: {error}") from error
-        self._threads = [
+        self._lines = Lines(self.process.stdout)
+        self._reader, *_others = self._threads = [
             threading.Thread(target=work, name=f"{work.__name__} {name}", daemon=True)
-            for work in (self._read, self._write)
+            for work in (self._read, self._write, self._watch)
         ]
-        for thread in self._threads:
-            thread.start()
         try:
+            for thread in self._threads:
+                thread.start()
             self.hello = self.request("hello")
             self.capabilities = Capabilities.from_hello(self.hello)
         except BaseException:
@@ -208,7 +144,8 @@ class Driver:
             number: id of the answer that is expected; None where the line has no id to be had.
             op: what its answer is judged as.
         """
-        pending = Pending(op)
+        pending = Pending(op, self.name, self._so_far)
+        self._may_end = self._may_end or op == "close"
         with self._lock:
             if self._end_error is not None:
                 pending.resolve(None, self._end_error)
@@ -219,6 +156,7 @@ class Driver:
 
     def end_input(self) -> None:
         """End the driver's input, after what was sent so far; nothing can be sent any more."""
+        self._may_end = True
         self._to_write.put(None)
 
     # -- the process -----------------------------------------------------------------------
@@ -261,8 +199,11 @@ class Driver:
     def close(self) -> None:
         """End the process: by the end of its input, else by a kill; harmless twice."""
         self.end_input()
-        self.process.wait(_CLOSE_TIMEOUT_S if self._reads() else 0)
-        self.process.kill()
+        try:
+            self.process.wait(_CLOSE_TIMEOUT_S if self._reads() else 0)
+        finally:
+            # Also where Ctrl-C ends the waiting.
+            self.process.kill()
         self._reap()
 
     def __enter__(self) -> Self:
@@ -285,35 +226,27 @@ class Driver:
         if status is None:
             raise DriverTimeoutError(f"driver {self.name} does not end")
         self.end_input()
+        self._reaped.set()
         for thread in self._threads:
-            thread.join(_REAP_TIMEOUT_S)
+            if thread.ident is not None:
+                thread.join(_REAP_TIMEOUT_S)
         if any(thread.is_alive() for thread in self._threads):
             # Closing a pipe that a thread reads would wait for that thread.
-            raise DriverTimeoutError(
-                f"driver {self.name} has ended, and left a process behind that holds its pipes"
-            )
+            raise DriverTimeoutError(self._left_behind())
         self.process.close_pipes()
         return status
 
     def _read(self) -> None:
         line = b""
         try:
-            for line in self._lines():
+            for line in self._lines:
                 self._take(line)
         except ProtocolError as error:
-            said = self._said(line)
-            self._end(DriverWrongError(f"driver {self.name} said something wrong: {error}; {said}"))
+            self._end(DriverWrongError(self._wrong(error, line)))
         except (OSError, ValueError):
             self._end(self._gone())
         else:
             self._end(self._gone())
-
-    def _lines(self) -> Iterator[bytes]:
-        """Yield the lines that it says; the last one was cut off where it has no end."""
-        while line := self.process.stdout.readline(LINE_BYTES + 1):
-            self._line_number += 1
-            if line.endswith(b"\n") or len(line) > LINE_BYTES:
-                yield line
 
     def _take(self, line: bytes) -> None:
         if len(line) > LINE_BYTES:
@@ -323,9 +256,7 @@ class Driver:
         try:
             self._judge(pending.operation, answer)
         except ProtocolError as error:
-            said = self._said(line)
-            wrong = f"driver {self.name} said something wrong: {error}; {said}"
-            pending.resolve(None, DriverWrongError(wrong), said)
+            pending.resolve(None, DriverWrongError(self._wrong(error, line)), self._said(line))
             raise
         pending.resolve(answer, None, self._said(line))
 
@@ -351,30 +282,84 @@ class Driver:
             raise ProtocolError(wrong)
 
     def _said(self, line: bytes) -> str:
-        return f"line {self._line_number}: {start_of(line)}"
+        return f"line {self._lines.number}: {start_of(line)}"
+
+    def _wrong(self, error: ProtocolError, line: bytes) -> str:
+        return f"driver {self.name} said something wrong: {error}; {self._said(line)}"
+
+    def _so_far(self) -> str:
+        """What is known of it while it does not answer."""
+        with contextlib.suppress(psutil.Error):
+            if self.suspended():
+                return "its process is suspended"
+        return self._lines.unfinished()
 
     def _end(self, error: DriverError) -> None:
+        """End the conversation; the first reason counts."""
         with self._lock:
-            self._end_error = error
+            self._end_error = self._end_error or error
             left = list(self._pending.values())
             self._pending.clear()
         for pending in left:
-            pending.resolve(None, error)
+            pending.resolve(None, self._end_error)
 
     def _gone(self) -> DriverGoneError:
-        return DriverGoneError(f"driver {self.name} has ended; see {self.stderr_path}")
+        """What the end of its output means."""
+        status = self.process.wait(_GRACE_S)
+        if status is None:
+            return self._left("has closed its standard output, and still runs")
+        fact = f"has ended ({how_it_ended(status)})"
+        begun = self._lines.unfinished()
+        fact += f", and its {begun}" if begun else ""
+        if self._may_end or not ended_by_itself(status):
+            return DriverGoneError(self._told(fact))
+        return self._left(fact)
+
+    def _left(self, fact: str) -> DriverLeftError:
+        return DriverLeftError(self._told(fact))
+
+    def _left_behind(self) -> str:
+        return f"driver {self.name} has ended, and left a process behind that holds its pipes"
+
+    def _told(self, fact: str) -> str:
+        return f"driver {self.name} {fact}; see {self.stderr_path}"
+
+    def _watch(self) -> None:
+        """See what no line tells, until the process is reaped."""
+        while not self._reaped.wait(_LOOK_EVERY_S):
+            if _size(self.stderr_path) > STDERR_BYTES:
+                said = f"has said more than {STDERR_BYTES} bytes on its standard error"
+                self._end(DriverWrongError(self._told(said)))
+                self.process.kill()
+            if self.exit_status is not None:
+                self._look_after_its_end()
+                return
+
+    def _look_after_its_end(self) -> None:
+        """Its output ends with it, unless something that it started still holds the pipe."""
+        self._reader.join(_GRACE_S)
+        if self._reader.is_alive():
+            self.process.kill()
+            self._reader.join(_GRACE_S)
+        if self._reader.is_alive():
+            self._end(DriverLeftError(self._left_behind()))
 
     def _write(self) -> None:
         stream = self.process.stdin
-        # A broken pipe is seen by the reader as the end of the output.
-        with contextlib.suppress(OSError, ValueError):
+        try:
             while (line := self._to_write.get()) is not None:
                 stream.write(line)
                 stream.flush()
+        except (OSError, ValueError):
+            # Of a process that has ended the reader tells, once it has read what that said.
+            if self.process.wait(_GRACE_S) is None:
+                self._end(self._left("has closed its standard input, and still runs"))
         with contextlib.suppress(OSError, ValueError):
             stream.close()
 
 
-def _deadline_s(op: str) -> float:
-    known = OPERATIONS.get(op)
-    return REQUEST_DEADLINE_S if known is None else known.deadline_s
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _SHOWN_CHARACTERS = 60
+_BEYOND = 2**63
 
 
 class Kind(StrEnum):
@@ -102,8 +103,8 @@ def _texts(value: object) -> list[str]:
 
 
 def _is_integer(value: object) -> bool:
-    # To Python true is 1; to JSON it is not.
-    return isinstance(value, int) and not isinstance(value, bool)
+    # To Python true is 1; to JSON it is not. SQLite's integers have 64 bits, and so have these.
+    return isinstance(value, int) and not isinstance(value, bool) and -_BEYOND <= value < _BEYOND
 
 
 def _is_list_of(kind: type) -> Callable[[object], bool]:

@@ -5,6 +5,7 @@ program of a virtual environment is only a launcher).
 """
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -61,9 +62,9 @@ class DriverProcess:
         return self._process.stdin
 
     @property
-    def stdout(self) -> IO[bytes]:
+    def stdout(self) -> io.BufferedReader:
         """Its output."""
-        assert self._process.stdout is not None
+        assert isinstance(self._process.stdout, io.BufferedReader)
         return self._process.stdout
 
     def wait(self, timeout_s: float) -> int | None:
@@ -151,3 +152,30 @@ def was_killed(exit_status: int | None) -> bool:
     if os.name == "nt":
         return exit_status not in (None, 0)
     return exit_status == -int(getattr(signal, "SIGKILL", 9))
+
+
+def ended_by_itself(exit_status: int) -> bool:
+    """Return whether nobody is known to have ended the process: it has exited, or crashed.
+
+    Windows tells a crash from a kill by nothing: there only an exit with status 0 is known.
+    """
+    if os.name == "nt":
+        return exit_status == 0
+    return exit_status not in _ENDED_BY_OTHERS
+
+
+def how_it_ended(exit_status: int) -> str:
+    """Return the end of a process in words."""
+    if exit_status >= 0:
+        return f"exit status {exit_status}"
+    try:
+        return signal.Signals(-exit_status).name
+    except ValueError:
+        return f"signal {-exit_status}"
+
+
+_ENDED_BY_OTHERS = tuple(
+    -int(getattr(signal, name, 0))
+    for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+    if hasattr(signal, name)
+)

@@ -7,14 +7,19 @@ A request is ``{"id": 1, "op": "claim", ...}``. Its answer is ``{"id": 1, "ok": 
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from reports.text import printable
+
 VERSION = 1
 LINE_BYTES = 64 * 2**20
 """A longer line is none of the protocol's; a snapshot of some 300,000 tasks fits into one."""
+NESTED_LEVELS = 100
+"""Deeper JSON is none of the protocol's: whoever walks through it would run out of stack."""
 START_CHARACTERS = 200
 """So much of a line that is wrong is shown."""
 
@@ -93,11 +98,15 @@ def from_line(line: bytes) -> Message:
         ProtocolError: it is not one JSON object in UTF-8.
     """
     try:
-        message = json.loads(line.decode("utf-8"), parse_constant=_no_number)
+        text = line.decode("utf-8")
+        message = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"it is no JSON object in UTF-8 ({error})") from error
     if not isinstance(message, dict):
         raise ProtocolError("it is JSON, but no object")
+    # Most lines have fewer brackets than that, and are not walked through.
+    if line.count(b"[") + line.count(b"{") > NESTED_LEVELS and _is_deeper(message):
+        raise ProtocolError(f"it is nested more than {NESTED_LEVELS} levels deep")
     return message
 
 
@@ -106,10 +115,34 @@ def _no_number(word: str) -> float:
     raise ValueError(f"{word} is no JSON")
 
 
+def _finite(digits: str) -> float:
+    # Python reads 1e999 as infinity, and would write that down again.
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large")
+    return number
+
+
+def _is_deeper(message: Message) -> bool:
+    level: list[Any] = [message]
+    for _ in range(NESTED_LEVELS):
+        level = [each for holder in level for each in _inside(holder) if isinstance(each, _HOLDERS)]
+        if not level:
+            return False
+    return True
+
+
+_HOLDERS = (dict, list)
+
+
+def _inside(holder: Any) -> Iterable[Any]:  # noqa: ANN401 - JSON
+    return holder.values() if isinstance(holder, dict) else holder
+
+
 def start_of(line: bytes) -> str:
     """Return the start of a line as it can be shown."""
     text = line[:START_CHARACTERS].decode("utf-8", "backslashreplace").rstrip("\r\n")
-    return text + ("..." if len(line) > START_CHARACTERS else "")
+    return printable(text) + ("..." if len(line) > START_CHARACTERS else "")
 
 
 def refusal(request_id: object, code: ErrorCode, message: str, *, unknown: bool = False) -> Message:

@@ -203,7 +203,7 @@ class SecretVacuum(Declares):
         return super().answer({**request, "op": "dance"} if hidden else request)
 
 
-@caught_by("junk", "driver1 has ended.*it said on stderr: .*JunkError")
+@caught_by("junk", r"driver 1 has ended \(exit status 1\); it said on stderr: .*JunkError")
 class DiesOfJunk(Lie):
     def answer(self, request):
         if "id" not in request:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +37,20 @@ def main(protocol: int) -> None:
         "own-code": lambda request: say(id=request["id"], ok=False, error={**refusal, "code": "x"}),
         "latin-1": lambda _request: raw(b'{"id":1,"ok":"\xe4"}\n'),
         "flood": lambda _request: raw(b"x" * (LINE_BYTES + 2)),
+        "half": lambda request: raw(b'{"id":%d,"o' % request["id"]),
+        "banner": lambda request: (raw(b"Loading \x1b[31m...\0\n"), say(id=request["id"], ok=True)),
+        "marked": lambda request: raw(b'\xef\xbb\xbf{"id":%d,"ok":true}\n' % request["id"]),
+        "crlf": lambda request: raw(b'{"id":%d,"ok":true}\r\n' % request["id"]),
+        "empty": lambda _request: raw(b"\n"),
+        "infinite": lambda request: raw(b'{"id":%d,"ok":true,"x":1e999}\n' % request["id"]),
+        "deep": lambda request: say(id=request["id"], ok=json.loads("[" * 200 + "]" * 200)),
+        "spam": spam,
+        "scream": scream,
+        "stop": lambda _request: os.kill(os.getpid(), signal.SIGSTOP),
+        "close-output": lambda _request: (os.close(1), threading.Event().wait()),
+        "close-input": lambda _request: (os.close(0), threading.Event().wait()),
+        "leave-child": lambda _request: leave(start_new_session=False),
+        "leave-orphan": lambda _request: leave(start_new_session=True),
         "torn": lambda request: (raw(b'{"id":%d,"o' % request["id"]), os._exit(0)),
         "child": child,
         "orphan": lambda request: child(request, start_new_session=True),
@@ -55,9 +70,31 @@ def raw(line: bytes) -> None:
 
 def child(request: dict, **settings: object) -> None:
     """Start a process that holds the pipes and waits, and say its id."""
-    waiting = "import threading; threading.Event().wait()"
-    process = subprocess.Popen([sys.executable, "-c", waiting], **settings)
-    say(id=request["id"], ok=True, pid=process.pid)
+    say(id=request["id"], ok=True, pid=waiting(**settings))
+
+
+def leave(**settings: object) -> None:
+    """Start such a process, say its id on stderr, and end."""
+    os.write(2, b"%d\n" % waiting(**settings))
+    os._exit(3)
+
+
+def waiting(**settings: object) -> int:
+    """Start a process that holds the pipes and waits; return its id."""
+    words = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    return subprocess.Popen(words, **settings).pid
+
+
+def spam(_request: dict) -> None:
+    """Say the same line without end."""
+    while True:
+        raw(b'{"id":1,"ok":true}\n' * 1000)
+
+
+def scream(_request: dict) -> None:
+    """Fill the standard error without end."""
+    while True:
+        os.write(2, b"x" * 65536)
 
 
 def chatter(request: dict) -> None:

@@ -1,5 +1,7 @@
 """The client of a driver: whatever the driver does, the harness gets an answer or a deadline."""
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from harness.drivers.client import (
     Driver,
     DriverGoneError,
+    DriverLeftError,
     DriverRefusedError,
     DriverTimeoutError,
     DriverWrongError,
@@ -16,6 +19,9 @@ from harness.drivers.client import (
 from harness.drivers.protocol import VERSION
 from harness.waiting import wait_until
 
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has neither groups nor SIGSTOP")
+# Windows does not tell an exit from a kill where its status is not 0.
+LEFT = DriverGoneError if os.name == "nt" else DriverLeftError
 ODD_DRIVER = Path(__file__).with_name("odd_driver.py")
 
 
@@ -97,6 +103,12 @@ def test_a_driver_that_ends_leaves_the_outcome_unknown(driver):
 @pytest.mark.parametrize(
     ("op", "what"),
     [
+        ("banner", r"it is no JSON object in UTF-8 .*; line 2: Loading \\x1b\[31m\.\.\.\\x00$"),
+        ("marked", r"it is no JSON object in UTF-8 .*BOM.*; line 2: \\ufeff\{"),
+        ("empty", r"it is no JSON object in UTF-8 .*; line 2: $"),
+        ("infinite", r"1e999 is too large\); line 2: \{"),
+        ("deep", r"it is nested more than 100 levels deep; line 2: \{"),
+        ("spam", r"it answers id 1, which nobody asked; line 2: \{"),
         ("garbage", r"it is no JSON object in UTF-8 .*; line 2: no JSON at all$"),
         ("latin-1", r"it is no JSON object in UTF-8 .*; line 2: \{\"id\":1,\"ok\":\"\\xe4\"\}$"),
         ("stranger", r"it answers id 999, which nobody asked; line 2: \{"),
@@ -125,9 +137,122 @@ def test_an_answer_that_nobody_waits_for_is_wrong(driver):
 
 
 def test_a_line_that_was_cut_off_by_the_end_is_an_end(driver):
-    """A driver that dies while it writes has ended, and said nothing wrong."""
-    with pytest.raises(DriverGoneError, match="has ended"):
+    """A driver that dies while it writes has ended, and the error shows what it began."""
+    with pytest.raises(
+        DriverGoneError, match=r'status 0\), and its line 2 has no end: \{"id":2,"o'
+    ):
         driver.request("torn")
+
+
+def test_a_line_without_an_end_is_told_at_the_deadline(driver):
+    """A driver that forgets the line feed is told what it has begun."""
+    with pytest.raises(
+        DriverTimeoutError, match=r'odd has not .*; line 2 has no end: \{"id":2,"o$'
+    ):
+        driver.request("half", timeout_s=1)
+
+
+def test_a_line_that_ends_as_on_windows_is_taken(driver):
+    """CR before LF is white space."""
+    assert driver.request("crlf")["ok"]
+
+
+@POSIX
+def test_a_driver_that_stops_itself_is_told_at_the_deadline(driver):
+    """Nobody is left to guess why there is no answer, and it is ended all the same."""
+    flight = driver.send("stop")
+    wait_until(driver.suspended, "the stop", timeout_s=10)
+    with pytest.raises(DriverTimeoutError, match="its process is suspended"):
+        flight.wait(0.05)
+    driver.close()
+    assert driver.killed_by_signal()
+
+
+@pytest.mark.parametrize(
+    ("op", "fact"),
+    [
+        ("die", r"odd has ended \(exit status 3\); see .*odd\.stderr"),
+        ("close-output", "odd has closed its standard output, and still runs; see "),
+        ("close-input", "odd has closed its standard input, and still runs; see "),
+        pytest.param("leave-child", r"odd has ended \(exit status 3\)", marks=POSIX),
+        ("leave-orphan", "odd has ended, and left a process behind that holds its pipes"),
+    ],
+)
+def test_a_driver_that_leaves_by_itself_is_wrong(driver, op, fact):
+    """Long before its deadline everything in flight has an error with the fact."""
+    flight = driver.send(op)
+    if op == "close-input":
+        flight = wait_until(lambda: _unsent(driver), "a broken pipe", timeout_s=30)
+    with pytest.raises(LEFT, match=fact) as caught:
+        flight.wait(14)
+    assert caught.value.unknown
+    with pytest.raises(LEFT, match=fact):
+        driver.request("echo", text="later")
+    _end_what_was_left(driver)
+
+
+def _unsent(driver):
+    """Return a request that will have no answer, once the driver has closed its input."""
+    flight = driver.send("echo", text="x")
+    return flight if flight.answered() else None
+
+
+def _end_what_was_left(driver):
+    for pid in driver.stderr_path.read_text().split():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left = psutil.Process(int(pid))
+            if "threading" in " ".join(left.cmdline()):
+                left.kill()
+    wait_until(lambda: _closed(driver), "the end of the pipes", timeout_s=20)
+
+
+@pytest.mark.parametrize("end", ["kill", "close"])
+def test_a_driver_that_was_ended_did_not_leave_by_itself(driver, end):
+    """What the harness does itself is nothing wrong of the driver's."""
+    flight = driver.send("hang")
+    getattr(driver, end)()
+    with pytest.raises(DriverGoneError) as caught:
+        flight.wait()
+    assert not isinstance(caught.value, DriverWrongError)
+
+
+def test_a_driver_that_was_killed_by_somebody_did_not_leave_by_itself(driver):
+    """A kill from outside is a fault, and no word about the driver."""
+    flight = driver.send("hang")
+    psutil.Process(driver.pid).kill()
+    with pytest.raises(DriverGoneError) as caught:
+        flight.wait()
+    assert not isinstance(caught.value, DriverWrongError)
+
+
+def test_standard_error_without_end_is_ended_before_the_disk_is_full(driver, monkeypatch):
+    """A driver that says too much there is killed, and the error says what it did."""
+    monkeypatch.setattr("harness.drivers.client.STDERR_BYTES", 1_000_000)
+    with pytest.raises(DriverWrongError, match="more than 1000000 bytes on its standard error"):
+        driver.request("scream")
+    wait_until(lambda: driver.exit_status is not None, "the end", timeout_s=10)
+
+
+def test_a_driver_that_floods_its_output_is_closed(driver):
+    """Nobody reads what comes after the first wrong line, and the end does not wait for it."""
+    with pytest.raises(DriverWrongError):
+        driver.request("spam")
+    driver.close()
+    assert not psutil.pid_exists(driver.pid)
+
+
+def test_ctrl_c_while_a_driver_is_ended_leaves_no_process(driver, monkeypatch):
+    """Whoever is interrupted while waiting for a driver's end has killed it."""
+    driver.send("deaf")
+
+    def interrupted(_timeout_s):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver.process, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            driver.close()
+    wait_until(lambda: driver.exit_status is not None, "the kill", timeout_s=10)
 
 
 def test_a_kill_ends_what_the_driver_started(driver):

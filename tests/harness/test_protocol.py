@@ -24,6 +24,7 @@ from harness.drivers.protocol import (
     ErrorCode,
     ProtocolError,
     from_line,
+    start_of,
     to_line,
 )
 
@@ -105,12 +106,12 @@ def test_our_core_promises_everything():
 
 # -- fields -----------------------------------------------------------------------------------
 
-VALUES = [None, True, 0, -(10**30), 1.0, 0.5, "x", [], ["a"], [1], [{}], {}, [["a"]]]
+VALUES = [None, True, 0, -(2**63), 2**63, 1.0, 0.5, "x", [], ["a"], [1], [{}], {}, [["a"]]]
 TAKEN = {
     Kind.ANY: VALUES,
     Kind.TEXT: ["x"],
-    Kind.INTEGER: [0, -(10**30)],
-    Kind.NUMBER: [0, -(10**30), 1.0, 0.5],
+    Kind.INTEGER: [0, -(2**63)],
+    Kind.NUMBER: [0, -(2**63), 1.0, 0.5],
     Kind.TRUTH: [True],
     Kind.OBJECT: [{}],
     Kind.TEXTS: [[], ["a"]],
@@ -120,7 +121,7 @@ TAKEN = {
 
 @pytest.mark.parametrize("kind", Kind)
 def test_each_kind_holds_what_it_says_and_nothing_else(kind):
-    """True is no integer, 1.0 is none, and null is only itself."""
+    """True is no integer, 1.0 is none, nor is one of 65 bits, and null is only itself."""
     field = Field(name="f", kind=kind, meaning="m")
 
     taken = [value for value in VALUES if problem_of([field], {"f": value}, "m") is None]
@@ -196,12 +197,51 @@ def test_a_refusal_is_judged_as_an_answer_is(answer, problem):
         b'"\xe4"\n',
         b'{"a":NaN}\n',
         b'{"a":-Infinity}',
+        b'{"a":-1e999}',
+        b'{"a":1' + b"0" * 5000 + b"}",
+        b'{"a":"\0"}\n',
+        b"{}\0\n",
+        b"{}{}\n",
+        b"{}\x85\n",
     ],
 )
 def test_what_is_no_object_in_utf8_is_no_message(line):
     """Neither half a line nor a byte order mark, nor a number that JSON does not have."""
     with pytest.raises(ProtocolError):
         from_line(line)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \t\r\n", b""])
+def test_white_space_around_the_object_is_taken(end):
+    """A program whose output is in text mode on Windows ends its lines by CR and LF."""
+    assert from_line(b' {"a": 1} ' + end) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("inside", "taken"),
+    [
+        ("[" * 99 + "]" * 99, True),
+        ("[" * 100 + "]" * 100, False),
+        ('{"a":' * 100 + "1" + "}" * 100, False),
+        ("[" * 900 + "]" * 900, False),
+        ("[" + ",".join(["[{}]"] * 500) + "]", True),
+    ],
+)
+def test_a_line_is_nested_no_deeper_than_can_be_walked(inside, taken):
+    """A hundred levels are read, and no more; many brackets side by side are no depth."""
+    line = f'{{"a":{inside}}}'.encode()
+    if taken:
+        assert from_line(line)
+    else:
+        with pytest.raises(ProtocolError, match="nested more than 100 levels deep"):
+            from_line(line)
+
+
+def test_the_start_of_a_line_cannot_steer_a_terminal():
+    """Control characters, marks of direction and broken UTF-8 are spelled out."""
+    shown = start_of("\x1b[31m\0 \u202e \ufeff".encode() + b"\xff\r\n")
+
+    assert shown == r"\x1b[31m\x00 \u202e \ufeff\xff"
 
 
 def test_deep_nesting_is_an_error_and_no_crash():

@@ -1,6 +1,8 @@
 """``--queue-driver``: which program works the queues, and which checks are not applicable to it."""
 
 import json
+import os
+import re
 import shlex
 import sys
 
@@ -40,6 +42,17 @@ with open("hellos.txt", "a") as stream: stream.write("hello\\n")
 for line in sys.stdin:
     request = json.loads(line)
     print(json.dumps({{"id": request["id"], **{hello}}}), flush=True)
+"""
+WRONG = """
+for line in sys.stdin:
+    {does}
+"""
+AT_WORK = """
+    from harness.fixtures import *
+
+    def test_works(crew, queue_path):
+        \"\"\"The driver says hello, and then goes wrong.\"\"\"
+        crew.start(queue_path, "w").{asks}
 """
 
 
@@ -135,7 +148,7 @@ def test_a_need_that_nobody_can_declare_is_a_usage_error(gate):
         (f'"{sys.executable}" -c "print(5)" {{db}}', "said something wrong: .*line 1: 5"),
         (
             f'"{sys.executable}" -c "exit(\'boom\')" {{db}}',
-            r"has ended \(it says: boom\).*driver check",
+            r"has ended \(exit status 1\); it said: boom\. .*driver check",
         ),
     ],
 )
@@ -170,6 +183,40 @@ def test_a_driver_that_says_something_wrong_makes_its_check_inconclusive(gate, t
     message = ended.report["checks"][0]["message"]
     assert "the answer to snapshot lacks the field 'tasks'; line 2: " in message
     assert json.loads(message.partition("line 2: ")[2])["driver"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("does", "asks", "message"),
+    [
+        (
+            "print(line, end='', flush=True)",
+            "enqueue('k')",
+            "the answer lacks the field 'ok'; line 2",
+        ),
+        ("print('oops', flush=True)", "enqueue('k')", "no JSON object in UTF-8 .*; line 2: oops"),
+        pytest.param(
+            "sys.exit('boom')",
+            "enqueue('k')",
+            r"driver w has ended \(exit status 1\); see .*w.stderr",
+            # There an exit is told from a kill by nothing, and a kill is a fault.
+            marks=pytest.mark.skipif(os.name == "nt", reason="Windows"),
+        ),
+        ("sys.exit('boom')", "final()", r"driver w has ended \(exit status 1\); see .*w.stderr"),
+        ("pass", "driver.request('snapshot', timeout_s=0.1)", "driver w has not answered snapshot"),
+    ],
+)
+def test_a_driver_that_goes_wrong_at_work_makes_its_check_inconclusive(gate, does, asks, message):
+    """Whatever a driver does against the protocol says nothing about the queue, and is told."""
+    only_hello = TINY.format(hello=repr(HELLO)) + "    break\n"
+    gate.write("wrong.py", only_hello + WRONG.format(does=does))
+    gate.scenarios(AT_WORK.format(asks=asks))
+
+    ended = gate.run(
+        "scenarios", "-n0", "--queue-driver", shlex.join([sys.executable, "wrong.py", "{db}"])
+    )
+
+    assert ended.status == 7, ended.output
+    assert re.search(message, ended.report["checks"][0]["message"]), ended.report["checks"]
 
 
 def test_collecting_alone_asks_no_driver(gate, tiny):

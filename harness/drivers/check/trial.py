@@ -16,11 +16,11 @@ from harness.drivers.client import (
     Pending,
 )
 from harness.drivers.command import DriverCommand
+from harness.drivers.last_words import last_words
 from harness.drivers.protocol import Capabilities, ErrorCode, Message
 
 LONG_S = 60.0
 _SHORT_S = 1.0
-_STDERR_CHARACTERS = 300
 _EXACT_IN_A_FLOAT = 2**53
 HELD = ("leased", "processing")
 
@@ -61,6 +61,8 @@ class Trial:
         self.capabilities = capabilities
         self._command = command
         self._drivers: list[Driver] = []
+        self._stderr_paths: list[Path] = []
+        self._closing = contextlib.ExitStack()
         self._last: Pending | None = None
 
     @property
@@ -72,10 +74,12 @@ class Trial:
 
     def start(self, *, ahead_s: float = 0.0) -> Driver:
         """Return a driver, its clock ahead by that many seconds."""
-        name = f"driver{len(self._drivers) + 1}"
+        name = str(len(self._stderr_paths) + 1)
         words = self._command.words(self.database, clock_offset_ms=round(ahead_s * 1000))
-        driver = Driver(words, name=name, stderr_path=self.folder / f"{name}.stderr")
+        self._stderr_paths.append(self.folder / f"{name}.stderr")
+        driver = Driver(words, name=name, stderr_path=self._stderr_paths[-1])
         self._drivers.append(driver)
+        self._closing.callback(_close, driver)
         return driver
 
     def later(self, seconds: float) -> Driver:
@@ -88,10 +92,12 @@ class Trial:
     def __enter__(self) -> "Trial":
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        for driver in self._drivers:
-            with contextlib.suppress(DriverError):
-                driver.close()
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            # Ctrl-C: whoever pressed it waits for no driver.
+            for driver in self._drivers:
+                driver.process.kill()
+        self._closing.close()
 
     # -- asking ----------------------------------------------------------------------------
 
@@ -175,12 +181,14 @@ class Trial:
             raise WrongError(f"{what}{self._stderr()}") from error
 
     def _stderr(self) -> str:
-        texts = [
-            " ".join(path.read_text(encoding="utf-8", errors="replace").split())
-            for path in sorted(self.folder.glob("*.stderr"))
-        ]
-        last = next((text for text in reversed(texts) if text), "")
-        return f"; it said on stderr: ...{last[-_STDERR_CHARACTERS:]}" if last else ""
+        said = map(last_words, reversed(self._stderr_paths))
+        last = next(filter(None, said), "")
+        return f"; it said on stderr: ...{last}" if last else ""
+
+
+def _close(driver: Driver) -> None:
+    with contextlib.suppress(DriverError):
+        driver.close()
 
 
 def same(one: object, other: object) -> bool:
