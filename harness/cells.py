@@ -16,6 +16,7 @@ from harness.crew import Crew
 from harness.drivers.client import DriverError, DriverWrongError
 from harness.drivers.command import DriverCommand
 from harness.drivers.protocol import Capabilities
+from harness.effort import Effort, Meter
 from harness.history import FinalTask, History, read_history
 from harness.journeys import Journey, done_until, journeys
 from harness.outcome import Inconclusive
@@ -76,6 +77,7 @@ class CellRun:
         kept: whether the promise log agrees with the end.
         began_s: when the first task was to arrive, in seconds of the history.
         latest_s: by how much the tardiest enqueue was sent too late.
+        effort: what this machine did while tasks arrived.
     """
 
     cell: Cell
@@ -83,15 +85,16 @@ class CellRun:
     kept: Ruling
     began_s: float
     latest_s: float
+    effort: Effort
 
     def ways(self) -> list[Journey]:
         """Return the way of every task."""
         return journeys(self.record.operations)
 
     def rate_held(self) -> float:
-        """Return which part of the tasks was done while they arrived, or right after."""
-        ways = self.ways()
-        return done_until(ways, self.began_s + self.cell.lasts_s + HELD_WITHIN_S) / len(ways)
+        """Return which part of all arrivals was done while they arrived, or right after."""
+        moment_s = self.began_s + self.cell.lasts_s + HELD_WITHIN_S
+        return done_until(self.ways(), moment_s) / self.cell.arrivals.count
 
     def rulings(self) -> tuple[Ruling, ...]:
         """Return what every checker says, and what the promise log does."""
@@ -128,16 +131,21 @@ def run_cell(
         producers = crew.start_all(database, "producer", PRODUCERS_COUNT)
         workers = crew.start_all(database, "worker", cell.workers)
         begin()
-        produced = _loaded(cell, producers, workers, stop)
-        _write_end(folder / _END, producers[0], produced)
+        produced, effort = _loaded(cell, producers, workers, stop)
+        _write_end(folder / _END, producers[0], produced, effort)
 
 
 def _loaded(
     cell: Cell, producers: list[Worker], workers: list[Worker], stop: threading.Event | None
-) -> Produced:
+) -> tuple[Produced, Effort]:
     """Let tasks arrive and be worked off; return once nothing is left, or it takes too long."""
+
+    def produce() -> tuple[Produced, Effort]:
+        meter = Meter(each.driver.pid for each in (*producers, *workers))
+        return produce_all(producers, cell.arrivals, prefix="t", stop=stop), meter.read()
+
     with ThreadPoolExecutor(1) as pool:
-        producing = pool.submit(produce_all, producers, cell.arrivals, prefix="t", stop=stop)
+        producing = pool.submit(produce)
         work_off(
             workers,
             lambda: producing.done() and nothing_left(workers[0]),
@@ -183,15 +191,17 @@ def read_cell(cell: Cell, folder: Path) -> CellRun:
         kept=promises_kept(folder / _PROMISES, final),
         began_s=end["began_s"],
         latest_s=end["latest_s"],
+        effort=Effort(**end["effort"]),
     )
 
 
-def _write_end(path: Path, witness: Worker, produced: Produced) -> None:
+def _write_end(path: Path, witness: Worker, produced: Produced, effort: Effort) -> None:
     end: dict[str, Any] = {
         "final": [asdict(task) for task in witness.final()],
         "capabilities": asdict(witness.driver.capabilities),
         "began_s": produced.began_s,
         "latest_s": produced.latest_s,
+        "effort": asdict(effort),
     }
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(end), encoding="utf-8")

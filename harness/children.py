@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -29,6 +29,29 @@ class ChildProcess:
     created: float
 
 
+def known_as(pid: int) -> ChildProcess:
+    """Return what a process is known by.
+
+    Raises:
+        psutil.Error: there is none with this id.
+    """
+    return ChildProcess(pid=pid, created=psutil.Process(pid).create_time())
+
+
+def to_text(child: ChildProcess) -> str:
+    """Return it as one line, without its end."""
+    return json.dumps(asdict(child))
+
+
+def from_text(line: str) -> ChildProcess | None:
+    """Return what ``to_text`` was given; None for a line that was torn off by a kill."""
+    try:
+        value = json.loads(line)
+        return ChildProcess(pid=int(value["pid"]), created=float(value["created"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def register(pid: int) -> None:
     """Put the process on the list of those that are killed when the run ends or dies.
 
@@ -38,7 +61,7 @@ def register(pid: int) -> None:
     if not path:
         return
     with contextlib.suppress(psutil.Error):
-        line = json.dumps({"pid": pid, "created": psutil.Process(pid).create_time()})
+        line = to_text(known_as(pid))
         # One short write in append mode: lines of several processes do not mix.
         with Path(path).open("ab", buffering=0) as stream:
             stream.write(line.encode("ascii") + b"\n")
@@ -50,7 +73,15 @@ def registered(path: Path) -> list[ChildProcess]:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    return [child for line in lines if (child := _parsed(line)) is not None]
+    return [child for line in lines if (child := from_text(line)) is not None]
+
+
+def is_alive(child: ChildProcess) -> bool:
+    """Return whether it runs, or is suspended.
+
+    One that has ended and was not waited for does not, nor does another that has its id by now.
+    """
+    return _process(child) is not None
 
 
 def reap(children: Iterable[ChildProcess]) -> list[int]:
@@ -68,20 +99,19 @@ def reap(children: Iterable[ChildProcess]) -> list[int]:
 
 def _family(child: ChildProcess) -> Iterator[psutil.Process]:
     """The process and those below it; the process itself first, so that it starts no more."""
-    with contextlib.suppress(psutil.Error):
+    process = _process(child)
+    if process is not None:
+        with contextlib.suppress(psutil.Error):
+            below = process.children(recursive=True)
+            yield process
+            yield from below
+
+
+def _process(child: ChildProcess) -> psutil.Process | None:
+    try:
         process = psutil.Process(child.pid)
         ended = process.status() == psutil.STATUS_ZOMBIE
-        if ended or abs(process.create_time() - child.created) > _SAME_TIME_S:
-            return
-        below = process.children(recursive=True)
-        yield process
-        yield from below
-
-
-def _parsed(line: str) -> ChildProcess | None:
-    """A line that was torn off by a kill is left out."""
-    try:
-        value = json.loads(line)
-        return ChildProcess(pid=int(value["pid"]), created=float(value["created"]))
-    except (ValueError, KeyError, TypeError):
+        same = abs(process.create_time() - child.created) <= _SAME_TIME_S
+    except psutil.Error:
         return None
+    return process if same and not ended else None

@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from harness import children
 from reports.html import HTML_NAME, write_html
 from reports.journal import JOURNAL_NAME, read_journal
@@ -37,7 +35,7 @@ class Guardian:
     """The controlling process's end: starts the guardian, and says when it is not needed."""
 
     def __init__(self, report_dir: Path, junit: Path, handoff: Path) -> None:
-        me = psutil.Process()
+        me = children.known_as(os.getpid())
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -45,7 +43,7 @@ class Guardian:
                 "harness.guardian",
                 *("--report-dir", str(report_dir), "--junit", str(junit)),
                 *("--handoff", str(handoff)),
-                *("--pid", str(me.pid), "--created", repr(me.create_time())),
+                *("--pid", str(me.pid), "--created", repr(me.created)),
             ],
             cwd=_CHECKOUT,
             stdin=subprocess.PIPE,
@@ -100,7 +98,8 @@ def interrupted(run: Run) -> Run:
 def main() -> None:
     """Wait; then leave, or do what the controlling process cannot do any more."""
     given = _arguments()
-    if _was_dismissed(sys.stdin.buffer, given.pid, given.created):
+    controlling = children.ChildProcess(pid=given.pid, created=given.created)
+    if _was_dismissed(sys.stdin.buffer, controlling):
         return
     children.reap(children.registered(given.handoff / children.CHILDREN_NAME))
     shutil.rmtree(given.handoff, ignore_errors=True)
@@ -123,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _was_dismissed(stream: IO[bytes], pid: int, created: float) -> bool:
+def _was_dismissed(stream: IO[bytes], controlling: children.ChildProcess) -> bool:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # A pipe cannot be waited for with a deadline on Windows; a thread can.
     threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
@@ -131,16 +130,8 @@ def _was_dismissed(stream: IO[bytes], pid: int, created: float) -> bool:
         try:
             return lines.get(timeout=_LOOK_EVERY_S) == _DONE
         except queue.Empty:
-            if not _is_alive(pid, created):
+            if not children.is_alive(controlling):
                 return False
-
-
-def _is_alive(pid: int, created: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""The knee: up to which rate a queue holds, and what gives way first beyond it."""
+"""The knee: up to which rate a queue holds, and what gives way first beyond it.
 
-from collections.abc import Callable, Iterable
+Where the machine gives way, its harness on it, the queue's own knee is higher and not known.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.cells import CellRun
@@ -21,10 +24,12 @@ class Break:
     Attributes:
         at_s: when, in seconds of the history.
         what: it was.
+        machine: whether it was this machine, with the harness on it, and not the queue.
     """
 
     at_s: float
     what: str
+    machine: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,17 @@ class Knee:
     held_per_minute: int
     broke_per_minute: int | None
     first: Break | None
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether this machine gave way, and nobody knows what the queue would have held."""
+        return self.first is not None and self.first.machine
+
+    def __str__(self) -> str:
+        """Return what was held, and what broke."""
+        if self.first is None:
+            return "every rate that was tried was held"
+        return f"at {self.broke_per_minute} tasks a minute broke first {self.first.what}"
 
 
 def find_knee(rates: Iterable[int], run: Callable[[int], CellRun]) -> Knee:
@@ -63,29 +79,50 @@ def first_break(run: CellRun) -> Break | None:
     return min(_breaks(run), key=lambda each: each.at_s, default=None)
 
 
-def _breaks(run: CellRun) -> list[Break]:
+def _breaks(run: CellRun) -> Iterator[Break]:
+    yield from _errors(run)
+    yield from _sent_late(run)
+    yield from _slowness(run)
     ended_s = run.began_s + run.cell.lasts_s
-    found = [
-        Break(op.invoked_s, f"an error: {op.op} of {op.worker}: {op.error}")
-        for op in run.record.operations
-        if not op.ok
-    ]
+    for ruling in run.rulings():
+        if ruling.valid is Valid.FALSE:
+            yield Break(ended_s, f"a promise: {ruling}")
+
+
+def _errors(run: CellRun) -> Iterator[Break]:
     for op in run.record.operations:
-        scheduled_s = op.facts.get("scheduled_s")
-        if scheduled_s is not None and op.invoked_s - scheduled_s > LATE_MOST_S:
-            late_s = op.invoked_s - scheduled_s
-            found.append(
-                Break(op.invoked_s, f"this machine: an enqueue left it {late_s:.1f} s late")
-            )
+        if not op.ok:
+            yield Break(op.invoked_s, f"an error: {op.op} of {op.worker}: {op.error}")
+
+
+def _sent_late(run: CellRun) -> Iterator[Break]:
+    for op in run.record.operations:
+        late_s = op.invoked_s - op.facts.get("scheduled_s", op.invoked_s)
+        if late_s > LATE_MOST_S:
+            yield Break(op.invoked_s, f"this machine: an enqueue left it {late_s:.1f} s late", True)
+
+
+def _slowness(run: CellRun) -> Iterator[Break]:
+    """A backlog and a rate that is not held: the queue's, but for a machine that is exhausted."""
+    exhausted = run.effort.exhausted()
+    told = f"this machine: {exhausted}, and " if exhausted else ""
     most = max(1.0, run.cell.per_minute * BACKLOG_MOST_S / 60)
     grown_s = backlog_exceeded_s(run.ways(), most)
     if grown_s is not None:
-        found.append(Break(grown_s, f"the workers: more than {most:.0f} tasks waited for them"))
-    if run.rate_held() < HELD_LEAST:
-        found.append(Break(ended_s, f"the rate: {run.rate_held():.0%} of it was held"))
-    found += [
-        Break(ended_s, f"a promise: {ruling}")
-        for ruling in run.rulings()
-        if ruling.valid is Valid.FALSE
+        backlog = f"{_slow_part(run, grown_s)}: more than {most:.0f} tasks waited"
+        yield Break(grown_s, told + backlog, bool(exhausted))
+    held = run.rate_held()
+    if held < HELD_LEAST:
+        ended_s = run.began_s + run.cell.lasts_s
+        yield Break(ended_s, f"{told}the rate: {held:.0%} of it was held", bool(exhausted))
+
+
+def _slow_part(run: CellRun, moment_s: float) -> str:
+    """Return for what most of the tasks wait that wait at the moment."""
+    waiting = [
+        way
+        for way in run.ways()
+        if way.scheduled_s <= moment_s and (way.done_s is None or way.done_s > moment_s)
     ]
-    return found
+    outside = sum(way.acknowledged_s is None or way.acknowledged_s > moment_s for way in waiting)
+    return "taking tasks in" if 2 * outside > len(waiting) else "working tasks off"

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
-
+from harness import children
 from harness.outcome import Inconclusive
 from harness.waiting import WaitedTooLongError, wait_until
 
@@ -108,7 +107,7 @@ class SideBySide:
 
     def _start(self, folder: Path, jobs: Mapping[str, Job]) -> None:
         owner = folder / f"{_OWNER}.draft"
-        owner.write_text(str(os.getpid()), encoding="ascii")
+        owner.write_text(children.to_text(children.known_as(os.getpid())), encoding="ascii")
         owner.replace(folder / _OWNER)
         pool = ThreadPoolExecutor(len(jobs))
         self._pools.append(pool)
@@ -134,6 +133,8 @@ def _run(folder: Path, name: str, job: Job, turn: Turn) -> None:
 def _orphaned(folder: Path) -> bool:
     """Return whether the process that runs the group has gone."""
     try:
-        return not psutil.pid_exists(int((folder / _OWNER).read_text(encoding="ascii")))
+        owner = children.from_text((folder / _OWNER).read_text(encoding="ascii"))
     except FileNotFoundError:
+        # Made a moment ago: its owner is about to write its name.
         return False
+    return owner is None or not children.is_alive(owner)
