@@ -109,7 +109,14 @@ class _Counted:
         progress: Callable[[int, int, int], object] | None = None,
         sleep: float = 0.25,
     ) -> None:
-        self._connection.backup(target, pages=pages, progress=progress, sleep=sleep)
+        def after_step(*facts: int) -> None:
+            self._door.step()
+            if progress is not None:
+                progress(*facts)
+
+        # SQLite's own backup takes only connections of its own.
+        into = target._connection if isinstance(target, _Counted) else target
+        self._connection.backup(into, pages=pages, progress=after_step, sleep=sleep)
 
     def set_progress_handler(self, handler: Callable[[], int | None] | None, n: int) -> None:
         self._connection.set_progress_handler(handler, n)

@@ -4,6 +4,7 @@ from typing import Any
 
 from harness.faults.behaviour import IdleHolder, StarvedWorker
 from harness.faults.clocks import BackwardsClock, ClockAhead, ClockBehind, JumpingClock
+from harness.faults.content import LostRows, StaleIndex
 from harness.faults.damage import (
     DamagedWal,
     DeletedDatabase,
@@ -63,6 +64,8 @@ FAULTS: tuple[Fault[Any], ...] = (
     GarbageFile(),
     FlippedBit(),
     DamagedWal(),
+    LostRows(),
+    StaleIndex(),
 )
 
 __all__ = [
@@ -85,6 +88,7 @@ __all__ = [
     "KilledWorker",
     "KilledWriter",
     "LeftOverWal",
+    "LostRows",
     "NoFault",
     "PassingOpener",
     "PausedUpToLease",
@@ -93,6 +97,7 @@ __all__ = [
     "RivalWriter",
     "Sighting",
     "SnapshotProcess",
+    "StaleIndex",
     "StarvedWorker",
     "StuckReader",
     "SuspendedWorker",

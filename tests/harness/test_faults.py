@@ -19,8 +19,10 @@ from harness.faults import (
     KilledWorker,
     KilledWriter,
     LeftOverWal,
+    LostRows,
     NoFault,
     RivalWriter,
+    StaleIndex,
     StuckReader,
     SuspendedWorker,
     TruncatedFile,
@@ -186,6 +188,29 @@ def test_a_stuck_reader_holds_the_log_and_lets_go(queue_path):
             assert sighting.confirmed, sighting.evidence
         rows = database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert rows == [(0, 0, 0)]
+
+
+def asked(path, pragma):
+    """What a check of SQLite's says, row by row."""
+    with QueueDatabase(path) as database:
+        return [row[0] for row in database.connection().execute(f"PRAGMA {pragma}").fetchall()]
+
+
+def test_lost_rows_are_seen_by_no_check_of_sqlite_s(queue_path):
+    """One task is gone, and the structure is sound: only who counted the tasks can tell."""
+    with LostRows().inject(queue_path) as sighting:
+        assert sighting.confirmed
+        assert rows_in(queue_path) == ROWS_COUNT - 1
+        assert asked(queue_path, "integrity_check") == ["ok"]
+
+
+def test_a_stale_index_is_seen_by_the_whole_check_alone(queue_path):
+    """quick_check says ok where integrity_check names the row and the index."""
+    with StaleIndex().inject(queue_path) as sighting:
+        assert sighting.confirmed
+        assert rows_in(queue_path) == ROWS_COUNT
+        assert asked(queue_path, "quick_check") == ["ok"]
+        assert any(StaleIndex().index in row for row in asked(queue_path, "integrity_check"))
 
 
 def test_no_fault_does_nothing(queue_path):
