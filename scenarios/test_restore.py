@@ -1,15 +1,17 @@
 """Restore drills: a backup made under load, a disaster, and every task accounted for.
 
 Claim: after a disaster the newest backup comes back whole; what was acknowledged before it is
-there, nothing comes twice, and workers can empty the queue.
-Faults: deleted-database, left-over-wal, destroyed-header, killed-writer.
+there, nothing comes twice, and workers can empty the queue; what the restore says it cost is what
+it cost. The newest backup is the sound one of this queue whose snapshot is the latest.
+Faults: deleted-database, left-over-wal, destroyed-header, killed-writer, flipped-bit.
 Method: producers and workers run while the backup is made and after it; then all of them are
 killed, the disaster strikes, the newest verified backup is restored, and new workers empty the
 queue. Every acknowledged task is put in one class: kept, lost since the backup, lost from before
-it, to run again, duplicated.
+it, to run again, duplicated. To choose the newest, others lie there that only look newer.
 A failure means: the backup is worth less than it says, and a restore loses or doubles work.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,11 @@ import pytest
 
 from core.backup import QueueBackup
 from core.database import QueueDatabase
+from core.errors import QueueError
 from core.maintenance import QueueMaintenance
+from core.restore import RestoreResult
+from core.schema import count_by_status
+from core.tasks import TaskQueue
 from harness.checkers import (
     Record,
     attempts_within_limit,
@@ -35,6 +41,7 @@ from harness.faults import (
     DeletedDatabase,
     DestroyedHeader,
     Fault,
+    FlippedBit,
     KilledWriter,
     LeftOverWal,
 )
@@ -53,6 +60,8 @@ DONE_BEFORE_COUNT = 15
 DONE_LATER_COUNT = 5
 AFTER_COUNT = 20
 DRAIN_TIMEOUT_S = 30.0
+HOUR_S = 3600.0
+PAYLOAD = "x" * 400
 DISASTERS: tuple[Fault[Path], ...] = (
     DeletedDatabase(),
     LeftOverWal(),
@@ -110,12 +119,92 @@ def test_restore_after_disaster_accounts_for_every_task(
     evidence.require(
         not any(_held(task) for task in restored), "a lease of a dead worker was restored"
     )
+    _require_told(evidence, reckoning, result)
     record = Record(
         operations=history.operations(),
         final=workers[0].final(),
         capabilities=workers[0].driver.capabilities,
     )
     require_all(evidence, judge(record, AFTER_RESTORE))
+
+
+@dataclass(frozen=True)
+class Lure:
+    """A backup that looks newer than the one to restore, and must not be taken.
+
+    Attributes:
+        id: of the row.
+        lay: makes it, given the backups of the queue, the older and the newer one.
+        names: of those two.
+    """
+
+    id: str
+    lay: Callable[[QueueBackup, Path, Path], object]
+    names: tuple[str | None, str | None] = (None, None)
+
+
+def _touch(_backups: QueueBackup, older: Path, newer: Path) -> None:
+    """Do what a copy or a sync does: the older file has the later time."""
+    for file, age_s in ((older, 0.0), (newer, HOUR_S)):
+        moment_s = file.stat().st_mtime - age_s
+        os.utime(file, (moment_s, moment_s))
+
+
+def _leave(_backups: QueueBackup, older: Path, newer: Path) -> None:
+    if not older.name > newer.name:
+        raise Inconclusive(f"{older.name} does not come after {newer.name}")
+
+
+def _flip(backups: QueueBackup, _older: Path, _newer: Path) -> None:
+    """Make one more, and turn a bit of a payload in it."""
+    made = backups.create_backup()
+    offset = made.read_bytes().find(PAYLOAD.encode())
+    if offset < 0:
+        raise Inconclusive("no payload lies in one piece in the backup")
+    FlippedBit(offset=offset + len(PAYLOAD) // 2).damage(made)
+
+
+def _share(backups: QueueBackup, _older: Path, _newer: Path) -> None:
+    """Let another queue back up into the same folder, last of all."""
+    other = backups.path.with_name("other.db")
+    with QueueDatabase(other, create=True) as database:
+        QueueBackup(database, backups.folder).create_backup()
+
+
+LURES = (
+    Lure("touched", _touch),
+    Lure("named-later", _leave, names=("weekly", "daily")),
+    Lure("damaged", _flip),
+    Lure("of-another-queue", _share),
+)
+
+
+@pytest.mark.parametrize("lure", LURES, ids=lambda lure: lure.id)
+def test_restore_newest_takes_the_newest_sound_one(
+    lure: Lure, queue_path: Path, evidence: Evidence
+) -> None:
+    """What is restored is this queue's newest sound snapshot, whatever lies beside it."""
+    backups, made = QueueBackup(queue_path), []
+    for name in lure.names:
+        with QueueDatabase(queue_path) as database:
+            TaskQueue(database).enqueue("t", {"filling": PAYLOAD})
+        made.append(backups.create_backup(name))
+    lure.lay(backups, *made)
+    queue_path.unlink()
+
+    refused, chosen = "", ""
+    try:
+        chosen = backups.restore_newest().backup.name
+    except QueueError as error:
+        refused = str(error)
+
+    evidence.require(not refused, f"a sound backup is there, and nothing was restored: {refused}")
+    evidence.require(
+        chosen == made[1].name, f"{chosen} was restored, and the newest sound one is {made[1].name}"
+    )
+    with QueueDatabase(queue_path) as database:
+        tasks = sum(count_by_status(database.connection()).values())
+    evidence.require(tasks == len(made), f"{tasks} tasks were restored of {len(made)}")
 
 
 def _work_until_the_disaster(queue_path: Path, crew: Crew) -> Before:
@@ -172,6 +261,19 @@ def _first_done_s(history: History, since_s: float) -> float:
 
 def _held(task: FinalTask) -> bool:
     return task.status in ("leased", "processing")
+
+
+def _require_told(evidence: Evidence, reckoning: Reckoning, result: RestoreResult) -> None:
+    """Judge what the restore says of its cost; of a queue that no longer opens it says nothing."""
+    lost = len(reckoning.lost_within) + len(reckoning.lost_beyond)
+    again = len(reckoning.resurrected) + len(reckoning.undone)
+    told = (result.tasks_lost, result.tasks_to_run_again)
+    if result.route == "interface":
+        evidence.require(
+            told == (lost, again),
+            f"the restore says it cost {told[0]} tasks and {told[1]} are to run again; it cost "
+            f"{lost}, and {again} are",
+        )
 
 
 def _require_reckoned(evidence: Evidence, reckoning: Reckoning, before: Before) -> None:

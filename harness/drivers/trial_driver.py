@@ -9,19 +9,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 from core.clock import SystemClock
-from core.connection import Connection, Cursor, connect_stdlib
+from core.connection import Connection, connect_stdlib
 from core.database import QueueDatabase
 from core.tasks import TaskQueue
 from harness.drivers.clock_file import ClockFile
 from harness.drivers.core_driver import CoreDriver, serve
+from harness.drivers.counted import Counted
 from harness.drivers.protocol import Message
 from harness.planted import DEFECTS, planted, planted_by_parent
 
@@ -59,9 +58,9 @@ class Door:
 
     def connect(self, uri: str, *, timeout_s: float) -> Connection:
         """Return a connection whose statements count."""
-        return _Counted(connect_stdlib(uri, timeout_s=timeout_s), self)
+        return Counted(connect_stdlib(uri, timeout_s=timeout_s), self.step)
 
-    def step(self) -> None:
+    def step(self, _what: str) -> None:
         """Count one step."""
         if self.armed:
             self._left -= 1
@@ -79,53 +78,6 @@ def _die() -> None:
     os.kill(os.getpid(), _KILL)
     # The signal comes before the next line of Python, or a moment later.
     threading.Event().wait()
-
-
-class _Counted:
-    """A connection through a door that counts."""
-
-    def __init__(self, connection: Connection, door: Door) -> None:
-        self._connection = connection
-        self._door = door
-
-    @property
-    def in_transaction(self) -> bool:
-        return self._connection.in_transaction
-
-    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:  # noqa: ANN401 - as SQLite's
-        self._door.step()
-        cursor = self._connection.execute(sql, parameters)
-        self._door.step()
-        return cursor
-
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
-        return self._connection.executemany(sql, parameters)
-
-    def backup(
-        self,
-        target: Any,  # noqa: ANN401 - as SQLite's
-        *,
-        pages: int = -1,
-        progress: Callable[[int, int, int], object] | None = None,
-        sleep: float = 0.25,
-    ) -> None:
-        def after_step(*facts: int) -> None:
-            self._door.step()
-            if progress is not None:
-                progress(*facts)
-
-        # SQLite's own backup takes only connections of its own.
-        into = target._connection if isinstance(target, _Counted) else target
-        self._connection.backup(into, pages=pages, progress=after_step, sleep=sleep)
-
-    def set_progress_handler(self, handler: Callable[[], int | None] | None, n: int) -> None:
-        self._connection.set_progress_handler(handler, n)
-
-    def interrupt(self) -> None:
-        self._connection.interrupt()
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 class TrialDriver(CoreDriver):

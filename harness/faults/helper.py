@@ -13,15 +13,15 @@ TIMEOUT_S = 30.0
 
 
 class Helper:
-    """A program of this folder that says lines, and ends when its input does.
+    """A program that says lines, and ends when its input does.
 
     Args:
-        program: its file name in this folder.
+        program: its file name in this folder, or its path.
         arguments: its own.
     """
 
-    def __init__(self, program: str, *arguments: object) -> None:
-        path = Path(__file__).with_name(program)
+    def __init__(self, program: str | Path, *arguments: object) -> None:
+        path = Path(__file__).parent / program
         self._process = subprocess.Popen(
             [sys.executable, "-X", "utf8", str(path), *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -49,6 +49,13 @@ class Helper:
         finally:
             timer.cancel()
 
+    def tell(self, line: str) -> None:
+        """Say a line to it; one that has ended hears nothing."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+
     def end(self) -> int:
         """Return its exit status, once it has ended by itself or was killed; harmless twice."""
         assert self._process.stdin is not None
@@ -75,7 +82,7 @@ class Helper:
 
 
 @contextlib.contextmanager
-def helper(program: str, *arguments: object) -> Iterator[Helper]:
+def helper(program: str | Path, *arguments: object) -> Iterator[Helper]:
     """Run the program for the body; it is gone afterwards, however the body ends."""
     process = Helper(program, *arguments)
     try:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from harness.planted import backup, claiming, leases, retention
+from harness.planted import backup, claiming, leases, restore, retention
 from harness.planted.defect import PLANTED_VARIABLE, Catch, Change, Defect, planted
 
 DEFECTS: Mapping[str, Defect] = {
@@ -16,6 +16,7 @@ DEFECTS: Mapping[str, Defect] = {
         backup,
         claiming,
         leases,
+        restore,
         retention,
     )
     for defect in module.DEFECTS

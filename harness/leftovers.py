@@ -1,0 +1,94 @@
+"""What a kill leaves of a folder: read at a standstill, and laid out again to be looked at."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.connection import connect_stdlib
+from core.locks import lock_path
+from core.paths import uri, wal_of
+from harness.stepwise import Step
+
+Contents = Mapping[Path, bytes | None]
+"""Paths below the folder; None for a folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leftover:
+    """What a kill at some steps leaves.
+
+    Attributes:
+        steps: the steps one after the other at which it is the same.
+        contents: of the folder.
+    """
+
+    steps: tuple[Step, ...]
+    contents: Contents
+
+    def __str__(self) -> str:
+        return str(self.steps[-1])
+
+
+def read_folder(folder: Path, database: Path) -> Contents:
+    """Return all that lies in the folder, as whoever comes after a kill finds it.
+
+    The -shm is left out, since SQLite makes it anew, and so is the file of the maintenance lock.
+    Nobody in this process may have the database open.
+    """
+    unread = (lock_path(database), *folder.rglob("*-shm"))
+    return {
+        path.relative_to(folder): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+        if path not in unread
+    }
+
+
+def lay_out(contents: Contents, folder: Path) -> None:
+    """Have exactly this in the folder, which is emptied before."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+    # A folder sorts before what lies in it.
+    for path, content in contents.items():
+        if content is None:
+            (folder / path).mkdir()
+        else:
+            (folder / path).write_bytes(content)
+
+
+def leftovers(steps: Iterable[Step], folder: Path, database: Path) -> Iterator[Leftover]:
+    """Yield what a kill would leave at each step, what stays the same only once.
+
+    Args:
+        steps: of a verb that stands still at each of them.
+        folder: all that it changes lies there.
+        database: the queue in it.
+    """
+    same: list[Step] = []
+    last: Contents | None = None
+    for step in steps:
+        now = read_folder(folder, database)
+        if last is not None and now != last:
+            yield Leftover(tuple(same), last)
+            same = []
+        same.append(step)
+        last = now
+    if last is not None:
+        yield Leftover(tuple(same), last)
+
+
+def asked_of_copy(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query on a copy of the database and its -wal, which stay as they are.
+
+    Whoever opens the file itself last folds its -wal in. Nobody may have it open.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for file in (database, wal_of(database)):
+            if file.exists():
+                shutil.copyfile(file, Path(folder) / file.name)
+        connection = connect_stdlib(uri(Path(folder) / database.name, mode="rw"), timeout_s=0.0)
+        with contextlib.closing(connection):
+            return connection.execute(sql).fetchall()
