@@ -136,11 +136,22 @@ class QueueDatabase:
         Args:
             mode: "ro" or "rw"; by default as the database was opened.
             timeout_s: how long its statements wait for a lock; by default busy_timeout_ms.
+
+        Raises:
+            DatabaseError: it cannot be opened any more.
+            InterruptedRestoreError: a restore is replacing the files.
         """
         wait_s = self.busy_timeout_ms / 1000 if timeout_s is None else timeout_s
         mode = mode or ("ro" if self.read_only else "rw")
+        recovery.refuse_swap(self.path)
         with translated(self.path, wait_s):
-            return self._open(self.path, mode, wait_s)
+            connection = self._open(self.path, mode, wait_s)
+        try:
+            recovery.refuse_swap(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def close(self) -> None:
         """Close the connections of all threads; the database may be used again afterwards."""

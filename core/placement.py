@@ -29,9 +29,10 @@ from .errors import (
     DatabaseHeldError,
     NotADatabaseError,
     OperationTimeoutError,
+    UnsettledError,
 )
 from .holders import Holder
-from .paths import uri
+from .paths import sides, uri
 from .translation import is_busy, translated
 
 _LOCK_WAIT_S = 1.0
@@ -69,24 +70,31 @@ def examine(database: Path, connect: Connect) -> Target:
         return Target(opens=False, page_size=0)
 
 
-def find_target(database: Path, connect: Connect, *, live: bool) -> Target:
+def find_target(database: Path, connect: Connect, *, live: bool, timeout_s: float) -> Target:
     """Return what is in the database's place, nobody else having it open unless live.
 
     A target without a header, or with a -wal that is damaged or of another database, counts as
     one that does not open: opening it would already change the set, which is to be kept as it is.
 
+    Args:
+        database: path of the database.
+        connect: the door to SQLite.
+        live: whether others may have it open.
+        timeout_s: how long looking may take, which reads all of a -wal that was left behind.
+
     Raises:
         DatabaseHeldError: somebody has it open.
+        OperationTimeoutError: looking took longer.
         DatabaseError: it is a database, and something else is wrong.
     """
-    if live:
+    seen = observer.look(database, timeout_s=max(timeout_s, observer.DEFAULT_TIMEOUT_S))
+    if seen.held and not live:
+        raise held_error(database, seen.holders, live_would_do=_opens(database, connect))
+    if seen.held:
         target = examine(database, connect)
         if not target.opens:
-            refuse_held(database, live_would_do=False)
+            raise held_error(database, seen.holders, live_would_do=False)
         return target
-    seen = observer.look(database)
-    if seen.held:
-        raise held_error(database, seen.holders, live_would_do=_opens(database, connect))
     if seen.journal is None or _has_unsafe_log(seen):
         return Target(opens=False, page_size=0)
     return examine(database, connect)
@@ -108,15 +116,31 @@ def _opens(database: Path, connect: Connect) -> bool:
         return False
 
 
-def refuse_held(database: Path, *, live_would_do: bool) -> None:
-    """Return if nobody has the database open.
+def require_untouched(database: Path, names: tuple[str, ...], timeout_s: float) -> None:
+    """Return if nobody has the database open, and its set still is these files.
+
+    The note of the restore is there by now, so that no opening of ours follows this look.
+
+    Args:
+        database: path of the database.
+        names: of the set's files when it was looked at.
+        timeout_s: how long looking may take.
 
     Raises:
-        DatabaseHeldError: somebody has; it names them as far as the system tells.
+        DatabaseHeldError: somebody has it open; it names them as far as the system tells.
+        UnsettledError: somebody had it open in between.
     """
-    seen = observer.look(database)
+    seen = observer.look(database, timeout_s=max(timeout_s, observer.DEFAULT_TIMEOUT_S))
     if seen.held:
-        raise held_error(database, seen.holders, live_would_do=live_would_do)
+        raise held_error(database, seen.holders, live_would_do=False)
+    if names != present(database):
+        detail = "it was opened while the restore was made ready"
+        raise UnsettledError(path=str(database), detail=detail)
+
+
+def present(database: Path) -> tuple[str, ...]:
+    """Return the names of the files of the database's set that are there; itself comes first."""
+    return tuple(file.name for file in (database, *sides(database)) if file.exists())
 
 
 def held_error(
@@ -165,7 +189,7 @@ class InterfacePlacement:
         Raises:
             DatabaseHeldError: somebody has the database open.
         """
-        with self._opened(self.database) as target, self._opened(self.staged) as new:
+        with self._opened(self.staged) as new, self._opened(self.database) as target:
             self._lock_out(target)
             self._quarantine(target)
             self.begin()
@@ -181,7 +205,7 @@ class InterfacePlacement:
         Raises:
             OperationTimeoutError: the writer lock was not had in time.
         """
-        with self._opened(self.database) as target, self._opened(self.staged) as new:
+        with self._opened(self.staged) as new, self._opened(self.database) as target:
             if scalar(target, "PRAGMA journal_mode") == "wal":
                 self._live_in_wal(new, target)
             else:

@@ -84,6 +84,24 @@ def on_opening(database: Path, *, read_only: bool, connect: Connect) -> Recovery
         return None
 
 
+def refuse_swap(database: Path) -> None:
+    """Return unless a restore is swapping the database's files.
+
+    Asked before and after a connection is made: whoever began before the note was there is seen by
+    the restore, and whoever began after it sees the note.
+
+    Raises:
+        InterruptedRestoreError: one is.
+        UnreadableDatabaseError: the system does not let this user look.
+    """
+    with system_translated(database):
+        if not intent_path(database).exists():
+            return
+    intent = _intent_or_error(database)
+    if intent is not None:
+        _leave(database, intent, "it is under way now, or was cut off since this queue was opened")
+
+
 def recover(database: Path, *, connect: Connect) -> Recovery | None:
     """Bring the restore to an end; the caller holds the maintenance lock.
 

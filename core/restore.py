@@ -30,7 +30,7 @@ from .errors import (
 from .intent import RestoreIntent, Route, intent_path, remove_intent, write_intent
 from .intent import clear_leftovers as clear_notes
 from .locks import maintenance_lock
-from .paths import sides, wal_of
+from .paths import wal_of
 from .quarantine import QuarantineRecord
 from .staging import Staged
 from .timestamps import to_text
@@ -181,7 +181,9 @@ class Restorer:
         restore_id = os.urandom(8).hex()
         folder = staging.staging_folder(self.database, restore_id)
         try:
-            target = placement.find_target(self.database, self.connect, live=self.live)
+            target = placement.find_target(
+                self.database, self.connect, live=self.live, timeout_s=self.timeout_s
+            )
             self._check_space(needed)
             with self._phase("stage"):
                 staged = stage(folder / self.database.name, restore_id, target.page_size)
@@ -280,14 +282,14 @@ class _Run:
 
     def _by_swap(self) -> None:
         database = self._restorer.database
-        # Staging took its time; and an undo may bring back what cannot go in through SQLite.
-        placement.refuse_held(database, live_would_do=False)
-        present = [file for file in (database, *sides(database)) if file.exists()]
+        self.route, self.old = "swap", placement.present(database)
+        like = database.with_name(self.old[0]) if self.old else database.parent
         for name in self.staged.names:
-            staged = self.staged.path.with_name(name)
-            files.adopt_access(staged, like=present[0] if present else database.parent)
-        self.route, self.old = "swap", tuple(file.name for file in present)
-        recovery.swap_in(database, self._begin())
+            files.adopt_access(self.staged.path.with_name(name), like=like)
+        note = self._begin()
+        # Staging took its time; and an undo may bring back what cannot go in through SQLite.
+        placement.require_untouched(database, self.old, self._restorer.timeout_s)
+        recovery.swap_in(database, note)
 
     def _by_interface(self) -> None:
         restorer = self._restorer

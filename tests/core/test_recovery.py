@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core import QueueDatabase, errors, quarantine
+from core import QueueDatabase, connect_stdlib, errors, quarantine
 from core.connection import scalar
 from core.intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, write_intent
 from core.locks import maintenance_lock
@@ -147,6 +147,33 @@ def test_restore_that_is_under_way_is_not_taken_for_a_dead_one(swap):
     ):
         QueueDatabase(database)
 
+    assert read_intent(database) is not None
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_opening_that_meets_the_beginning_of_a_swap_backs_off(swap, later):
+    """A note that appears while the queue is being opened is seen; nobody works on a ghost."""
+    database, intent = swap
+    intent_path(database).unlink()
+    openings = []
+
+    def connect(uri, *, timeout_s):
+        openings.append(uri)
+        connection = connect_stdlib(uri, timeout_s=timeout_s)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        if len(openings) == 1 + later:
+            write_intent(database, intent)
+        return connection
+
+    def open_twice():
+        with QueueDatabase(database, connect=connect) as queue:
+            queue.close()
+            queue.connection()
+
+    with pytest.raises(errors.InterruptedRestoreError, match="under way"):
+        open_twice()
+
+    assert len(openings) == 1 + later
     assert read_intent(database) is not None
 
 

@@ -25,7 +25,7 @@ from queue_files import (
     truncate,
 )
 
-from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib
+from core import ManualClock, QueueBackup, QueueBackupError, QueueDatabase, connect_stdlib
 from core.errors import (
     BackupInvalidError,
     BackupMissingError,
@@ -37,7 +37,7 @@ from core.errors import (
     OperationTimeoutError,
     RestoreFailedError,
 )
-from core.intent import intent_path
+from core.intent import intent_path, write_intent
 from core.locks import maintenance_lock
 from core.manifest import manifest_path
 from core.paths import sides
@@ -775,6 +775,31 @@ def test_full_disk_leaves_the_database_as_it_was(backup, where, disaster):
     assert names(backup.path.parent / "quarantine") == []
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_full_disk_under_the_database_is_told_of_the_database(backup, live):
+    """The error names the queue, not a hidden file that is gone by the time it is read."""
+    add_tasks(backup.path, 200, payload=PAYLOAD)
+    made = backup.create_backup()
+    # So that the restore has to make the file longer.
+    with opened(backup.path) as connection:
+        connection.execute("DELETE FROM task_queue")
+        connection.execute("VACUUM")
+    add_tasks(backup.path, 1)
+
+    def connect(uri, *, timeout_s):
+        connection = connect_stdlib(uri, timeout_s=timeout_s)
+        if "quarantine" not in uri and ".restore-" not in uri:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        return connection
+
+    with pytest.raises(RestoreFailedError, match="is full") as caught:
+        QueueBackup(backup.path, connect=connect).restore_backup(made, live=live)
+
+    assert f'"{backup.path}"' in str(caught.value)
+    assert len(states(backup.path)) == 1
+
+
 def test_file_in_the_quarantine_s_place_is_an_error_and_changes_nothing(backup, made):
     """Without a place for what is replaced, nothing is replaced."""
     backup.path.with_name("quarantine").write_text("in the way")
@@ -807,27 +832,59 @@ def test_error_after_the_new_rows_are_in_place_does_not_claim_the_old_ones(
 # -- damaged log -------------------------------------------------------------------------------
 
 
-def test_set_with_a_damaged_log_is_kept_as_it_lies(backup, made):
-    """What SQLite would drop behind a flipped bit of the -wal is in quarantine, byte for byte."""
-    wal = backup.path.with_name("queue.db-wal")
-    with opened(backup.path) as connection:
+def _log_damaged(path):
+    """Leave a -wal with a flipped bit in its middle; return its content."""
+    wal = path.with_name("queue.db-wal")
+    with opened(path) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         for number in range(20):
             connection.execute(
                 "INSERT INTO task_queue (type, payload) VALUES ('t', ?)", (str(number),)
             )
         shutil.copy(wal, wal.with_name("kept-wal"))
-        shutil.copy(backup.path, wal.with_name("kept.db"))
+        shutil.copy(path, wal.with_name("kept.db"))
     for kept, name in (("kept.db", "queue.db"), ("kept-wal", "queue.db-wal")):
         wal.with_name(kept).replace(wal.with_name(name))
     flip_bit(wal, wal.stat().st_size // 2)
-    damaged = wal.read_bytes()
+    return wal.read_bytes()
 
-    result = backup.restore_backup(made)
+
+@pytest.mark.parametrize("live", [False, True])
+def test_set_with_a_damaged_log_is_kept_as_it_lies(backup, made, live):
+    """What SQLite would drop behind a flipped bit of the -wal is in quarantine, byte for byte."""
+    damaged = _log_damaged(backup.path)
+
+    result = backup.restore_backup(made, live=live)
 
     assert result.route == "swap"
     assert (result.quarantine / "queue.db-wal").read_bytes() == damaged
     assert len(states(backup.path)) == BACKED_UP
+
+
+@pytest.mark.parametrize("leaves", ["open", "a log behind"])
+def test_worker_that_comes_in_the_last_moment_is_never_left_with_a_ghost(
+    backup, made, monkeypatch, leaves
+):
+    """Whoever opens the queue before the note of the restore is there is met all the same."""
+    from core import restore  # noqa: PLC0415 - patched where it is used
+
+    _log_damaged(backup.path)
+    with contextlib.ExitStack() as latecomers:
+
+        def come(database, note):
+            if leaves == "open":
+                late = latecomers.enter_context(opened(database))
+                late.execute("SELECT count(*) FROM task_queue").fetchall()
+            else:
+                database.with_name(database.name + "-journal").write_bytes(b"left by a crash")
+            write_intent(database, note)
+
+        monkeypatch.setattr(restore, "write_intent", come)
+        with pytest.raises(QueueBackupError, match=r"open in|opened while"):
+            backup.restore_backup(made)
+
+    assert len(states(backup.path)) >= BACKED_UP
+    _only_the_queue(backup)
 
 
 # -- which one ---------------------------------------------------------------------------------
