@@ -1,5 +1,6 @@
 """One run of the gate in the controlling process: from arming to the verdict."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ import pytest
 
 from harness import children
 from harness.drivers.protocol import Capabilities
-from harness.guardian import Guardian
+from harness.guardian import NOTE_NAME, Guardian
 from harness.introduction import ask_driver, handed_over
 from harness.junit_bridge import JunitBridge
 from harness.recorder import Recorder
@@ -77,6 +78,8 @@ class Gate:
             journal = Journal(self.settings.report_dir / JOURNAL_NAME, run)
             self.recorder = Recorder(run, journal, self._replay)
             self._write(run)
+            self._junit.begin(run)
+            (self.settings.report_dir / NOTE_NAME).unlink(missing_ok=True)
         except OSError as error:
             raise pytest.UsageError(
                 f"the reports cannot be written to {self.settings.report_dir} ({error}). "
@@ -116,7 +119,7 @@ class Gate:
         self.not_applicable((*self.recorder.run.not_applicable, *handed_over(self.handoff)))
         state = State.FINISHED if runner_status in _CAME_TO_AN_END else State.INTERRUPTED
         self._run = self.recorder.end(runner_status, state, self._reason(runner_status))
-        self._junit.add_properties(self._run)
+        self._junit.add_run(self._run)
 
     def publish(self, runner_status: int) -> int:
         """Write the reports, and return the exit status that agrees with them.
@@ -126,17 +129,34 @@ class Gate:
         """
         if self.recorder is None:
             return runner_status
-        if self._run is None or self._run.runner_status != runner_status:
+        is_new = self._run is None or self._run.runner_status != runner_status
+        if is_new:
             self.conclude(runner_status)
-            self._junit.write_again()
         assert self._run is not None
         self._is_published = True
         try:
+            if is_new:
+                self._junit.write_again()
             self._write(self._run)
             self._junit.write_where_missing(self._run)
         except OSError as error:
-            return self._unwritten(error)
+            return self.unwritten(error)
         return judge(self._run).exit_status(runner_status)
+
+    def unwritten(self, error: OSError) -> int:
+        """Return the exit status of a run whose reports are not all there: never that of READY.
+
+        A verdict that nobody can read up is none. The reports that can be written say why.
+        """
+        assert self._run is not None
+        self._is_published = True
+        if judge(self._run).verdict is Verdict.READY:
+            reason = f"The reports could not be written: {error}"
+            self._run = replace(self._run, state=State.INTERRUPTED, reason=reason)
+        for write in (self._write_json, self._write_html):
+            with contextlib.suppress(OSError):
+                write(self._run)
+        return judge(self._run).exit_status(self._run.runner_status)
 
     def finished_run(self) -> Run | None:
         """Return the run where it was armed and has ended."""
@@ -184,18 +204,14 @@ class Gate:
         return f"{reason} ({self.interruption})" if self.interruption else reason
 
     def _write(self, run: Run) -> None:
-        write_json(run, self.settings.report_dir / JSON_NAME)
-        write_html(run, self.settings.report_dir / HTML_NAME)
+        self._write_json(run)
+        self._write_html(run)
 
-    def _unwritten(self, error: OSError) -> int:
-        """A verdict that nobody can read up is none."""
-        assert self._run is not None
-        self.interruption = f"the reports could not be written: {error}"
-        if judge(self._run).verdict is Verdict.READY:
-            self._run = replace(
-                self._run, state=State.INTERRUPTED, reason=self.interruption.capitalize()
-            )
-        return judge(self._run).exit_status(self._run.runner_status)
+    def _write_json(self, run: Run) -> None:
+        write_json(run, self.settings.report_dir / JSON_NAME)
+
+    def _write_html(self, run: Run) -> None:
+        write_html(run, self.settings.report_dir / HTML_NAME)
 
 
 def join_run(handoff: Path) -> None:

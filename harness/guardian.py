@@ -24,6 +24,8 @@ from reports.json_report import JSON_NAME, write_json
 from reports.junit import write_junit
 from reports.model import Run, State
 
+NOTE_NAME = "guardian-error.txt"
+"""Says in the report folder why the guardian could not write."""
 _DONE = b"done\n"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _STOP_DEADLINE_S = 15.0
@@ -107,7 +109,7 @@ def main() -> None:
         write_interrupted(given.report_dir, given.junit)
     except Exception as error:
         # Nobody reads our output: the folder is where somebody looks.
-        note = given.report_dir / "guardian-error.txt"
+        note = given.report_dir / NOTE_NAME
         note.write_text(f"{type(error).__name__}: {error}\n", encoding="ascii", errors="replace")
         raise
 

@@ -273,8 +273,14 @@ class Controller:
         Around all others: pytest writes junit.xml in between, and may still change its status.
         """
         self._gate.conclude(int(session.exitstatus))
-        yield
-        session.exitstatus = self._gate.publish(int(session.exitstatus))
+        try:
+            yield
+        except OSError as error:
+            if self._gate.finished_run() is None:
+                raise
+            session.exitstatus = self._gate.unwritten(error)
+        else:
+            session.exitstatus = self._gate.publish(int(session.exitstatus))
         run = self._gate.finished_run()
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if run is not None and reporter is not None:

@@ -1,8 +1,7 @@
 """Writes a report so that a reader meets the old file or the new one, never half of one."""
 
 import contextlib
-import os
-import tempfile
+import secrets
 import time
 from pathlib import Path
 
@@ -22,14 +21,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: the folder cannot be written, or another program keeps the old file open; the
             old file is as it was.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    # Not by tempfile: its files are for their owner alone, and a report is for others too.
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(content)
-        _replace(Path(temporary), path)
+        _replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 

@@ -1,5 +1,6 @@
 """The run written down line by line as it happens, and read back after it died."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +17,20 @@ JOURNAL_NAME = "run.jsonl"
 class Journal:
     """Keeps a run in a file; each line is with the operating system when a call returns.
 
-    A killed process loses nothing of it. A power cut may: the gate is run again then.
+    A killed process loses nothing of it. A power cut may: the gate is run again then. Where a line
+    cannot be written (the disk is full) the journal ends with the one before it, and the run goes
+    on: its reports are written from memory.
+
+    Raises:
+        OSError: the file cannot be begun.
     """
 
     def __init__(self, path: Path, run: Run) -> None:
         """Start the file anew with what is known before the first check."""
         self._stream: TextIO = path.open("w", encoding="ascii", newline="\n")
-        self._write({"event": "run", "run": to_plain(run)})
+        self._ended = False
+        self._stream.write(_line({"event": "run", "run": to_plain(run)}))
+        self._stream.flush()
 
     def planned(self, count: int) -> None:
         """Say how many checks there will be."""
@@ -46,7 +54,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file. Twice is harmless."""
-        self._stream.close()
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -60,8 +69,14 @@ class Journal:
         self.close()
 
     def _write(self, event: Mapping[str, object]) -> None:
-        self._stream.write(to_line(event) + "\n")
-        self._stream.flush()
+        if self._ended:
+            return
+        try:
+            self._stream.write(_line(event))
+            self._stream.flush()
+        except OSError:
+            # Behind a line that is torn off nothing may follow.
+            self._ended = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +127,10 @@ def read_journal(path: Path) -> JournalContent:
     )
     unfinished = tuple(dict.fromkeys(each for each in begun if each not in ended))
     return JournalContent(run=whole, unfinished=unfinished)
+
+
+def _line(event: Mapping[str, object]) -> str:
+    return to_line(event) + "\n"
 
 
 def _events(path: Path) -> Iterator[object]:

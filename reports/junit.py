@@ -5,13 +5,14 @@ case has none (https://github.com/jenkinsci/xunit-plugin).
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from reports.files import write_atomically
 from reports.measures import run_measures
-from reports.model import Check, Outcome, Run
+from reports.model import Check, Outcome, Run, Verdict
 from reports.text import first_line, printable
 from reports.verdict import judge, of_outcome
 
@@ -54,17 +55,36 @@ def write_junit(run: Run, path: Path) -> None:
     write_atomically(path, content)
 
 
+def case_of_run(run: Run) -> Check | None:
+    """Return a case for the run itself where it is not READY and none of its checks is red.
+
+    A consumer that counts failures and errors takes a file without any for a good one.
+    """
+    judgement = judge(run)
+    if judgement.verdict is Verdict.READY or of_outcome(run, Outcome.FAILED, Outcome.INCONCLUSIVE):
+        return None
+    return Check(
+        id="gate::run",
+        title="The run",
+        outcome=Outcome.INCONCLUSIVE,
+        seconds=0.0,
+        message=judgement.reason,
+    )
+
+
 def legal_xml(text: str) -> str:
     """Return the text without a character that XML cannot hold; those are spelled out."""
     return _ILLEGAL_XML.sub("\ufffd", printable(text))
 
 
 def _suite(run: Run) -> ET.Element:
+    own = case_of_run(run)
+    shown = run if own is None else replace(run, checks=(*run.checks, own))
     counts = {
-        "errors": len(of_outcome(run, Outcome.INCONCLUSIVE)) + (not run.checks),
-        "failures": len(of_outcome(run, Outcome.FAILED)),
-        "skipped": len(of_outcome(run, Outcome.SKIPPED)),
-        "tests": len(run.checks) or 1,
+        "errors": len(of_outcome(shown, Outcome.INCONCLUSIVE)),
+        "failures": len(of_outcome(shown, Outcome.FAILED)),
+        "skipped": len(of_outcome(shown, Outcome.SKIPPED)),
+        "tests": len(shown.checks),
     }
     suite = ET.Element("testsuite", {name: str(count) for name, count in counts.items()})
     suite.set("name", "queuedrill")
@@ -73,7 +93,7 @@ def _suite(run: Run) -> ET.Element:
     properties = ET.SubElement(suite, "properties")
     for name, value in suite_properties(run):
         ET.SubElement(properties, "property", name=name, value=value)
-    suite.extend(_case(check) for check in run.checks or (_nothing_ran(run),))
+    suite.extend(_case(check) for check in shown.checks)
     return suite
 
 
@@ -91,17 +111,6 @@ def _case(check: Check) -> ET.Element:
         problem = ET.SubElement(case, tag, message=message)
         problem.text = legal_xml(check.details or check.message)
     return case
-
-
-def _nothing_ran(run: Run) -> Check:
-    """A consumer takes a file without a test case for a good one or for a broken one."""
-    return Check(
-        id="gate::run",
-        title="The run",
-        outcome=Outcome.INCONCLUSIVE,
-        seconds=0.0,
-        message=judge(run).reason,
-    )
 
 
 def _timestamp(started: str) -> str:

@@ -52,6 +52,11 @@ class Ended:
         suites = ET.parse(self.reports / "junit.xml").getroot()  # noqa: S314 - our own file
         return suites.find("testsuite")
 
+    @property
+    def is_red_in_junit(self):
+        """Whether a consumer that counts failures and errors sees one."""
+        return any(int(self.suite.get(name)) for name in ("failures", "errors"))
+
     def properties(self):
         """The suite's properties, by their names."""
         found = self.suite.find("properties")

@@ -142,13 +142,19 @@ def test_an_old_verdict_does_not_outlive_the_start(gate, rendezvous, family):
             {rendezvous.code}
         '''
     )
+    old = gate.left().reports
+    old.mkdir()
+    (old / "junit.xml").write_text("<testsuites><testsuite errors='0' failures='0'/></testsuites>")
+    (old / "guardian-error.txt").write_text("of another run")
     process = gate.start("scenarios", "-n0")
     connection = rendezvous.meet()
     family(process)
 
-    running = gate.left().report
+    running, red = gate.left().report, gate.left().is_red_in_junit
 
     connection.close()
     process.communicate(timeout=DEADLINE_S)
-    assert (running["verdict"], running["state"]) == ("INCONCLUSIVE", "running")
+    assert (running["verdict"], running["state"], red) == ("INCONCLUSIVE", "running", True)
     assert process.returncode == 0
+    assert not gate.left().is_red_in_junit
+    assert not (old / "guardian-error.txt").exists()

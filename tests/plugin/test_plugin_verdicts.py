@@ -106,6 +106,7 @@ def test_exit_status_and_every_report_say_the_same(gate, processes, body, status
     assert ended.report["exit_status"] == status
     assert f"<h1>{verdict}</h1>" in ended.page
     assert ended.properties()["verdict"] == verdict
+    assert ended.is_red_in_junit == (verdict != "READY")
     assert f"VERDICT: {verdict}" in ended.output
 
 
@@ -199,23 +200,92 @@ def test_more_warnings_than_allowed_agree_too(gate):
     assert ended.properties()["verdict"] == "INCONCLUSIVE"
 
 
-def test_reports_that_cannot_be_written_are_no_ready(gate):
-    """A run whose reports fail at the end does not end with 0."""
+@pytest.mark.parametrize("name", ["report.html", "report.json", "junit.xml"])
+def test_reports_that_cannot_be_written_are_no_ready(gate, name):
+    """A run whose reports fail at the end does not end with 0, and those that can be say why."""
     gate.scenarios(
-        '''
+        f'''
         import pathlib
         def test_takes_the_place():
-            """A folder stands where the page has to go."""
-            page = pathlib.Path("queue-report/report.html")
-            page.unlink()
-            page.mkdir()
+            """A folder stands where a report has to go."""
+            report = pathlib.Path("queue-report/{name}")
+            report.unlink(missing_ok=True)
+            report.mkdir()
         '''
     )
 
     ended = gate.run("scenarios", "-n0")
 
-    assert ended.status == 7
+    assert ended.status == 7, ended.output
     assert "could not be written" in ended.output
+    assert "Traceback" not in ended.output
+    if name != "report.json":
+        assert (ended.report["verdict"], ended.report["exit_status"]) == ("INCONCLUSIVE", 7)
+    if name != "report.html":
+        assert "<h1>INCONCLUSIVE</h1>" in ended.page
+
+
+FULL_DISK = """
+import errno
+
+class Full:
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def flush(self):
+        self.write("")
+
+    close = flush
+
+def pytest_runtest_logreport(report):
+    import harness.plugin
+
+    if report.when == "call":
+        journal = CONFIG[0].stash[harness.plugin.GATE].recorder._journal
+        if not isinstance(journal._stream, Full):
+            journal._stream.close()
+            journal._stream = Full()
+
+CONFIG = []
+def pytest_configure(config):
+    CONFIG.append(config)
+
+pytest_plugins = ["harness.plugin"]
+"""
+
+
+def test_disk_that_is_full_for_a_while_costs_no_verdict(gate):
+    """The journal is for a run that dies; where the reports can be written, they are whole."""
+    gate.write("conftest.py", FULL_DISK)
+    gate.scenarios(PASSING)
+
+    ended = gate.run("scenarios", "-n0")
+
+    assert (ended.status, ended.report["verdict"]) == (0, "READY"), ended.output
+    assert ended.report["counts"]["passed"] == 2
+
+
+def test_disk_that_is_full_to_the_end_is_no_verdict(gate):
+    """Without reports a good run is INCONCLUSIVE, never 1, and one line says why."""
+    gate.write("conftest.py", FULL_DISK)
+    gate.scenarios(
+        '''
+        import reports.html, reports.json_report
+
+        def full(path, content):
+            raise OSError(28, "No space left on device")
+
+        def test_good():
+            """A good queue passes."""
+            reports.html.write_atomically = reports.json_report.write_atomically = full
+        '''
+    )
+
+    ended = gate.run("scenarios", "-n0")
+
+    assert ended.status == 7, ended.output
+    assert "The reports could not be written: [Errno 28] No space left" in ended.output
+    assert "Traceback" not in ended.output
 
 
 @PROCESSES

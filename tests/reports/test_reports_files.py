@@ -13,8 +13,9 @@ from reports.html import render, write_html
 from reports.json_report import write_json
 from reports.junit import write_junit
 from reports.measures import limit_rows, measure_rows
-from reports.model import Bound, Fault, Finding, Limit, Measure, Outcome
+from reports.model import Bound, Fault, Finding, Limit, Measure, Outcome, State
 from reports.text import ascii_only, one_argument, printable
+from reports.verdict import judge
 
 OVER = Limit(name="claim p99", observed=310, limit=250, unit="ms", ok=False, margin=-60)
 FINDING = Finding(
@@ -182,6 +183,24 @@ def test_junit_is_well_formed_and_counts_right(tmp_path, judged):
     assert int(suite.get("tests")) == len(cases) == 1
     assert int(suite.get("failures")) + int(suite.get("errors")) == 1
     assert suite.find("testcase/properties") is None
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        pytest.param(run(check(outcome=Outcome.SKIPPED)), id="all-skipped"),
+        pytest.param(run(check(), planned=2), id="unfinished"),
+        pytest.param(run(check(), state=State.INTERRUPTED), id="interrupted"),
+        pytest.param(run(check(), min_checks=2), id="too-few"),
+    ],
+)
+def test_junit_of_a_run_without_a_verdict_is_red(tmp_path, judged):
+    """Where no check says that something is wrong, a case of the run does, with the reason."""
+    write_junit(judged, tmp_path / "junit.xml")
+
+    suite = ET.parse(tmp_path / "junit.xml").getroot()[0]  # noqa: S314 - our own file
+    assert (suite.get("errors"), suite.get("tests")) == ("1", "2")
+    assert suite.find("testcase/error").get("message") == judge(judged).reason
 
 
 def test_junit_tells_the_outcomes_apart(tmp_path):

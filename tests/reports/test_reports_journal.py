@@ -126,6 +126,16 @@ def test_a_report_is_replaced_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_a_report_is_for_everybody_that_a_file_of_the_user_is_for(tmp_path):
+    """A web server or another account of the CI reads it: the umask alone decides."""
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_bytes(b"")
+    write_atomically(tmp_path / "report.html", b"new")
+
+    modes = [path.stat().st_mode for path in (tmp_path / "report.html", ordinary)]
+    assert modes[0] == modes[1]
+
+
 def test_a_run_needs_its_description():
     """A run without a seed is not guessed."""
     with pytest.raises(TypeError):
