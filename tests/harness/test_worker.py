@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.database import QueueDatabase
+import harness.load
+from core.database import BUSY_TIMEOUT_MS, QueueDatabase
 from harness.crew import Crew
 from harness.drivers.command import core_command
 from harness.errands import errands, told_busy
@@ -231,7 +232,20 @@ def test_load_that_is_told_busy_asks_again_for_the_same(crew, path, history):
             load.wait_for_refusal(history.now_s())
     refused = [op for op in load.operations() if told_busy(op)]
     assert refused
+    assert min(op.returned_s - op.invoked_s for op in refused) < BUSY_TIMEOUT_MS / 1000
     assert {op.key for op in refused} <= {op.key for op in load.operations() if op.ok}
+
+
+def test_load_does_not_take_a_refusal_for_service(crew, path, history, monkeypatch):
+    """Who is answered that the queue is busy was not served."""
+    command = [*core_command(path), "--busy-timeout-ms", "20"]
+    with Load([crew.start_program(command, "p")], prefix="x") as load:
+        load.wait_until_all_are_served()
+        monkeypatch.setattr(harness.load, "_TIMEOUT_S", 0.5)
+        with RivalWriter().inject(path):
+            load.wait_for_refusal(history.now_s())
+            with pytest.raises(WaitedTooLongError, match="an acknowledgement to all"):
+                load.wait_until_all_are_served()
 
 
 def test_load_does_not_take_an_empty_queue_for_a_task(crew, path):
