@@ -14,7 +14,7 @@ import pytest
 from harness import children
 from harness.drivers.protocol import Capabilities
 from harness.guardian import NOTE_NAME, Guardian
-from harness.introduction import ask_driver, handed_over
+from harness.introduction import Introduction, ask_driver, handed_over
 from harness.junit_bridge import JunitBridge
 from harness.recorder import Recorder
 from harness.replay import replay_check, replay_run
@@ -53,7 +53,7 @@ class Gate:
         self._junit = JunitBridge(config, settings.report_dir)
         self._run: Run | None = None
         self._is_published = False
-        self._capabilities: Capabilities | None = None
+        self._introduction: Introduction | None = None
 
     @property
     def handoff(self) -> Path:
@@ -103,9 +103,9 @@ class Gate:
         Raises:
             pytest.UsageError: it does not start, or has no right answer.
         """
-        if self._capabilities is None:
-            self._capabilities = ask_driver(self.settings, self.handoff)
-        return self._capabilities
+        if self._introduction is None:
+            self._introduction = ask_driver(self.settings, self.handoff)
+        return self._introduction.capabilities
 
     def not_applicable(self, left_out: Sequence[NotApplicable]) -> None:
         """Note which checks judge what the driver does not declare; harmless while not armed."""
@@ -116,6 +116,8 @@ class Gate:
         """Give the run its end, as far as pytest's own status says it; junit.xml gets its part."""
         if self.recorder is None:
             return
+        if self._introduction is not None and self.settings.driver is not None:
+            self.recorder.learned(self._introduction.facts())
         self.not_applicable((*self.recorder.run.not_applicable, *handed_over(self.handoff)))
         state = State.FINISHED if runner_status in _CAME_TO_AN_END else State.INTERRUPTED
         self._run = self.recorder.end(runner_status, state, self._reason(runner_status))

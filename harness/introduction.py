@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -19,23 +20,53 @@ from harness.drivers.protocol import Capabilities
 from harness.settings import DRIVER, Settings
 from reports.model import NotApplicable
 from reports.plain import from_plain, to_line
+from reports.text import printable
 
+_NAME_CHARACTERS = 200
 _PREFIX = "not-applicable-"
 
 
-def ask_driver(settings: Settings, folder: Path) -> Capabilities:
+@dataclass(frozen=True)
+class Introduction:
+    """What a driver says of itself.
+
+    Attributes:
+        name: what it calls itself.
+        capabilities: what it declares.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    def facts(self) -> dict[str, str]:
+        """Return it for the reports."""
+        declared = self.capabilities
+        yes = [name for name, value in asdict(declared).items() if value is True]
+        words = (
+            *yes,
+            declared.delivery,
+            f"{declared.durability} durability",
+            *declared.maintenance,
+        )
+        return {
+            "driver calls itself": printable(self.name)[:_NAME_CHARACTERS],
+            "driver declares": ", ".join(words),
+        }
+
+
+def ask_driver(settings: Settings, folder: Path) -> Introduction:
     """Return what the driver of the run declares, on a queue that it makes below the folder.
 
     Raises:
         pytest.UsageError: it does not start, or has no right answer.
     """
     if settings.driver is None:
-        return core_capabilities()
+        return Introduction("queuedrill core", core_capabilities())
     own = Path(tempfile.mkdtemp(prefix="hello-", dir=folder))
     words = settings.command().words(own / "queue.db")
     try:
         with Driver(words, name="asked", stderr_path=own / "stderr") as driver:
-            return driver.capabilities
+            return Introduction(driver.hello["driver"], driver.capabilities)
     except DriverError as error:
         # The file that the error names goes with this run: what matters is told here.
         what = str(error).partition("; see ")[0]

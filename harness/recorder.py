@@ -1,7 +1,7 @@
 """Gathers the run in the controlling process, from the reports of its tests."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -64,6 +64,10 @@ class Recorder:
         if found and found != self.run.not_applicable:
             self.run = replace(self.run, not_applicable=found)
             self._journal.not_applicable(found)
+
+    def learned(self, facts: Mapping[str, str]) -> None:
+        """Add to what the run ran on; twice is harmless."""
+        self.run = replace(self.run, environment={**self.run.environment, **facts})
 
     def begun(self, check_id: str) -> None:
         """Note that a check begins."""

@@ -9,6 +9,8 @@ from harness.crew import Crew
 from harness.drivers.client import DriverGoneError, DriverWrongError
 from harness.drivers.last_words import last_words
 from harness.drivers.pending import DriverRefusedError, Pending
+from harness.drivers.promises import core_capabilities
+from harness.introduction import Introduction
 from harness.load import Load
 from harness.reclaiming import Reclaimer
 from harness.worker import InFlight
@@ -130,3 +132,11 @@ def test_a_refusal_without_end_is_cut_off():
     """A driver's message goes into reports and records, where nobody reads a million letters."""
     error = {"code": "error", "message": "x" * 1_000_000, "outcome": "unknown"}
     assert len(str(DriverRefusedError(error))) < 3000
+
+
+def test_a_name_that_no_report_can_hold_is_spelled_out():
+    """What a driver calls itself goes into files that are UTF-8 and into terminals."""
+    facts = Introduction("\ud800\x1b[31m" + "x" * 1000, core_capabilities()).facts()
+
+    assert facts["driver calls itself"].startswith("\\ud800\\x1b[31mx")
+    assert len(facts["driver calls itself"]) == 200

@@ -34,7 +34,7 @@ HELLO = {
     "ok": True,
     "protocol": 1,
     "driver": "tiny",
-    "capabilities": {"leases": True, "maintenance": []},
+    "capabilities": {"leases": True, "maintenance": ["backup"]},
 }
 TINY = """
 import json, pathlib, sys
@@ -108,6 +108,9 @@ def test_the_report_says_by_which_driver_the_queue_was_worked(gate, tiny):
 
     assert report["judged"] == [f"Queues made for this run, worked by {tiny}"]
     assert report["environment"]["driver"] == tiny
+    assert report["environment"]["driver calls itself"] == "tiny"
+    declared = "leases, at-least-once, normal durability, backup"
+    assert report["environment"]["driver declares"] == declared
     replay = report["checks"][0]["replay"]
     assert f"--queue-driver={tiny}" in shlex.split(replay)
 
