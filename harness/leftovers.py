@@ -10,7 +10,7 @@ from typing import Any
 
 from core.connection import connect_stdlib
 from core.locks import lock_path
-from core.paths import uri, wal_of
+from core.paths import sides, uri
 from harness.stepwise import Step
 
 Contents = Mapping[Path, bytes | None]
@@ -81,13 +81,13 @@ def leftovers(steps: Iterable[Step], folder: Path, database: Path) -> Iterator[L
 
 
 def asked_of_copy(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a query on a copy of the database and its -wal, which stay as they are.
+    """Return the rows of a query on a copy of the database and its logs, which stay as they are.
 
-    Whoever opens the file itself last folds its -wal in. Nobody may have it open.
+    Whoever opens the file itself folds them in. Nobody may have it open.
     """
     with tempfile.TemporaryDirectory() as folder:
-        for file in (database, wal_of(database)):
-            if file.exists():
+        for file in (database, *sides(database)):
+            if file.exists() and not file.name.endswith("-shm"):
                 shutil.copyfile(file, Path(folder) / file.name)
         connection = connect_stdlib(uri(Path(folder) / database.name, mode="rw"), timeout_s=0.0)
         with contextlib.closing(connection):

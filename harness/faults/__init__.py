@@ -4,7 +4,7 @@ from typing import Any
 
 from harness.faults.behaviour import IdleHolder, StarvedWorker
 from harness.faults.clocks import BackwardsClock, ClockAhead, ClockBehind, JumpingClock
-from harness.faults.content import LostRows, StaleIndex
+from harness.faults.content import LaggingIndexes, LostRows, StaleIndex
 from harness.faults.damage import (
     DamagedWal,
     DeletedDatabase,
@@ -15,6 +15,7 @@ from harness.faults.damage import (
     TruncatedFile,
     ZeroedPage,
 )
+from harness.faults.disk import ShortDisk
 from harness.faults.fault import Fault, NoFault, Sighting
 from harness.faults.locks import (
     PassingOpener,
@@ -66,6 +67,8 @@ FAULTS: tuple[Fault[Any], ...] = (
     DamagedWal(),
     LostRows(),
     StaleIndex(),
+    LaggingIndexes(),
+    ShortDisk(),
 )
 
 __all__ = [
@@ -87,6 +90,7 @@ __all__ = [
     "KilledWhileSuspended",
     "KilledWorker",
     "KilledWriter",
+    "LaggingIndexes",
     "LeftOverWal",
     "LostRows",
     "NoFault",
@@ -95,6 +99,7 @@ __all__ = [
     "RestartStorm",
     "RivalProcess",
     "RivalWriter",
+    "ShortDisk",
     "Sighting",
     "SnapshotProcess",
     "StaleIndex",

@@ -64,6 +64,31 @@ class StaleIndex(FileFault):
             _edit_schema(copy, "INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", *row)
 
 
+@dataclass(frozen=True)
+class LaggingIndexes(FileFault):
+    """Several indexes lack a row that their table has: damage in more than one place.
+
+    Simulated by adding a task while SQLite does not know of them. Survivable because
+    ``integrity_check`` names each of them, if it is heard to its end.
+
+    Attributes:
+        indexes: their names.
+    """
+
+    name: ClassVar[str] = "lagging-indexes"
+    asked: ClassVar[str] = "one row added to the table and not to several indexes"
+    indexes: tuple[str, ...] = ("ix_task_type_status", "ix_task_region")
+
+    def damage(self, database: Path) -> None:
+        """Add a task behind the back of the indexes."""
+        with _changed(database) as copy:
+            rows = [_forget(copy, index) for index in self.indexes]
+            sql = "INSERT INTO task_queue (type, payload) VALUES (?, '{}')"
+            _execute(copy, sql, _OTHER_TYPE)
+            for row in rows:
+                _edit_schema(copy, "INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", *row)
+
+
 @contextlib.contextmanager
 def _changed(database: Path) -> Iterator[Path]:
     """Yield a copy of the set to work on; write it back as one file, in place."""

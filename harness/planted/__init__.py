@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from harness.planted import backup, claiming, leases, restore, retention
+from harness.planted import backup, claiming, health, leases, maintenance, restore, retention
 from harness.planted.defect import PLANTED_VARIABLE, Catch, Change, Defect, planted
 
 DEFECTS: Mapping[str, Defect] = {
@@ -15,7 +15,9 @@ DEFECTS: Mapping[str, Defect] = {
     for module in (
         backup,
         claiming,
+        health,
         leases,
+        maintenance,
         restore,
         retention,
     )

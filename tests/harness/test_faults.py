@@ -1,5 +1,6 @@
 """Each fault happens, is seen to happen by evidence of its own, and is undone."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from core import observer
 from core.database import QueueDatabase
 from core.errors import DatabaseMissingError
+from core.files import free_bytes
+from core.maintenance import QueueMaintenance
 from core.paths import sides, wal_of
 from harness.drivers.client import Driver
 from harness.faults import (
@@ -18,10 +21,12 @@ from harness.faults import (
     DeletedDatabase,
     KilledWorker,
     KilledWriter,
+    LaggingIndexes,
     LeftOverWal,
     LostRows,
     NoFault,
     RivalWriter,
+    ShortDisk,
     StaleIndex,
     StuckReader,
     SuspendedWorker,
@@ -122,6 +127,26 @@ def test_a_truncated_file_keeps_whole_pages(queue_path):
     """The cut is where a page ends, as a copy that was cut off has it at best."""
     with TruncatedFile(kept=0.0).inject(queue_path):
         assert queue_path.stat().st_size == 0
+
+
+def test_lagging_indexes_are_told_by_the_check_of_sqlite(queue_path):
+    """Each of them lacks a row of its table, and nothing else is wrong."""
+    fault = LaggingIndexes()
+    with fault.inject(queue_path), QueueDatabase(queue_path) as database:
+        found = QueueMaintenance(database).integrity_check()
+    for name in fault.indexes:
+        assert f"row {ROWS_COUNT + 1} missing from index {name}" in found
+    assert len(found) == 2 * len(fault.indexes)
+
+
+def test_a_short_disk_is_what_the_core_is_told(tmp_path):
+    """For the body this process is told of less room, and then of what there is."""
+    before = shutil.disk_usage(tmp_path)
+    with ShortDisk(free=5).inject(tmp_path) as sighting:
+        assert free_bytes(tmp_path) == 5
+        assert shutil.disk_usage(tmp_path).total == before.total
+        assert sighting.confirmed
+    assert free_bytes(tmp_path) > 5
 
 
 def test_a_killed_worker_is_seen_dead(driver):
