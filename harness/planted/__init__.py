@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from harness.planted import claiming, leases
+from harness.planted import claiming, durability, leases
 from harness.planted.defect import PLANTED_VARIABLE, Catch, Change, Defect, planted
 
 DEFECTS: Mapping[str, Defect] = {
-    defect.name: defect for module in (claiming, leases) for defect in module.DEFECTS
+    defect.name: defect for module in (claiming, durability, leases) for defect in module.DEFECTS
 }
 """All of them by name, group by group."""
 
