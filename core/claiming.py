@@ -30,8 +30,9 @@ _CANONICAL = (
     "AND run_after_utc NOT GLOB '*[^-0-9 :.]*'))"
 )
 _MAYBE_DUE = f"(run_after_utc <= :now OR (run_after_utc < :horizon AND NOT {_CANONICAL}))"
+_WAITING = "status = 'queued' AND attempts < max_attempts"
 _OF_TYPE = "AND type IN (SELECT value FROM json_each(:types))"
-
+_ORDER = "priority, id"
 
 _TAKE = """UPDATE task_queue SET status = 'leased', locked_by = :worker,
     reserved_at_utc = :reserved, lease_until_utc = :lease, processing_started_utc = :now,
@@ -174,9 +175,9 @@ class Candidates:
             "SELECT id, CAST(run_after_utc AS BLOB), CAST(reserved_at_utc AS BLOB), "
             "CAST(updated_at_utc AS BLOB) FROM task_queue "
             f"{f'INDEXED BY {WAITING_INDEX}' if self._indexed else ''} "
-            f"WHERE status = 'queued' AND attempts < max_attempts AND {_MAYBE_DUE} "
+            f"WHERE {_WAITING} AND {_MAYBE_DUE} "
             f"{'' if self._values['types'] is None else _OF_TYPE} "
-            "ORDER BY priority, id LIMIT :limit OFFSET :offset"
+            f"ORDER BY {_ORDER} LIMIT :limit OFFSET :offset"
         )
         return self._connection.execute(sql, {**self._values, "limit": limit, "offset": offset})
 

@@ -1,8 +1,9 @@
 """Workers whose clocks are wrong: a task may run once more or later, and is completed once.
 
 Claim: who holds a task is decided by its token and by nobody's clock. A wrong clock moves the
-moment at which a lease counts as over, and a task as due, by as much as it is wrong, no further.
-Faults: clock-ahead, clock-behind, jumping-clock, backwards-clock.
+moment at which a lease counts as over, and a task as due, by as much as it is wrong, no further. A
+time zone moves nothing.
+Faults: clock-ahead, clock-behind, jumping-clock, backwards-clock, foreign-zone.
 Method: one worker's clock is moved. Leases and delays a little shorter and a little longer than
 the error are judged by it and by right clocks; no time has to pass for that. Whoever lost a task
 tries to complete it all the same. A workload goes through workers with every wrong clock.
@@ -20,9 +21,17 @@ from harness.checkers import CHECKERS, done_in_the_end
 from harness.checkers.record import OPEN
 from harness.closing import Books
 from harness.crew import Crew
+from harness.drivers.client import Driver
 from harness.drivers.clock_file import ClockFile, WrongTime
 from harness.drivers.protocol import ErrorCode, Message
-from harness.faults import BackwardsClock, ClockAhead, ClockBehind, Fault, JumpingClock
+from harness.faults import (
+    BackwardsClock,
+    ClockAhead,
+    ClockBehind,
+    Fault,
+    ForeignZone,
+    JumpingClock,
+)
 from harness.faults.clocks import TEN_MINUTES_MS, DrivenClock
 from harness.history import Operation
 from harness.ledger import Ledger
@@ -45,6 +54,7 @@ ATTEMPTS_MOST = 1000
 ROUNDS_COUNT = 5
 DRAIN_TIMEOUT_S = 30.0
 WAIT_S = 20.0
+ZONES = ("EAST-14", "WEST+12")
 WRONG: tuple[Fault[DrivenClock], ...] = (
     ClockAhead(),
     ClockBehind(),
@@ -238,6 +248,51 @@ def test_workload_through_all_wrong_clocks_is_done_once(
     books.evidence.measure("refused for a lost lease", refused, "operations")
     books.evidence.require(ended, f"{TASKS_COUNT} tasks were not done in {DRAIN_TIMEOUT_S:g} s")
     books.require_sound(producer, clock_error_s=JUMP_S)
+
+
+@pytest.mark.parametrize("zones", [ZONES, ZONES[::-1]], ids=" to ".join)
+def test_other_time_zone_moves_no_lease_and_no_delay(
+    zones: tuple[str, str], queue_path: Path, crew: Crew, books: Books, ledger: Ledger
+) -> None:
+    """Workers a day apart by the clock on the wall agree on what is due, held and over."""
+    holder, taker = (_start_in(zone, queue_path, crew, ledger) for zone in zones)
+    for key in ("held", "over", "due"):
+        holder.enqueue(key)
+    held = _claim(holder, LONGER_S)
+    _claim(holder, OVER_AT_ONCE_S)
+    over_s = books.history.now_s() + 2 * OVER_AT_ONCE_S
+    wait_until(lambda: books.history.now_s() > over_s, "the lease's end", timeout_s=WAIT_S)
+
+    freed = taker.reclaim().facts["count"]
+    taken = [_claim_and_complete(taker) for _number in range(2)]
+    own = _complete(holder, held)
+
+    where = f"from the time zone {zones[0]} to {zones[1]}"
+    books.evidence.require(freed == 1, f"{freed} of 2 leases were taken {where}, not the ended one")
+    books.evidence.require(
+        set(taken) == {"over", "due"}, f"{taken} were handed out {where}, not what was due"
+    )
+    books.evidence.require(own.ok, f"who held its task was refused {where}: {own.error}")
+    books.require_sound(taker)
+
+
+def _start_in(zone: str, queue_path: Path, crew: Crew, ledger: Ledger) -> Worker:
+    """Return a worker whose process is in the time zone."""
+    started: list[Worker] = []
+
+    def start() -> Driver:
+        started.append(crew.start(queue_path, f"in-{zone}"))
+        return started[0].driver
+
+    with ledger.injected(ForeignZone(zone), start):
+        return started[0]
+
+
+def _claim_and_complete(worker: Worker) -> str | None:
+    claim = worker.claim()
+    if worker.task is not None:
+        worker.complete()
+    return claim.key
 
 
 def _claim(worker: Worker, lease_s: float) -> Message:

@@ -1,11 +1,12 @@
 """Tasks of dead workers: freed once their lease is stale, in every form that the field writes.
 
 Claim: a task whose holder died comes back, whichever word says that it is held and however the
-lease's end is written; a live holder keeps its task; a task that kills its workers ends in
-dead_letter.
+lease's end is written; a live holder keeps its task for as long as it asked, and a lost one cannot
+touch it; a task that kills its workers ends in dead_letter.
 Faults: killed-worker, suspended-worker.
 Method: leases in every known format, some minutes before and after the moment at which they are
-stale, are handed to the clean-up; real workers are killed and suspended with tasks in hand.
+stale, and others a millisecond before and after their end, are handed to the clean-up; real workers
+are killed and suspended with tasks in hand, start beside others, and claim what they have lost.
 A failure means: a crashed worker's tasks are stuck for ever, or a live worker's are done twice.
 """
 
@@ -20,11 +21,12 @@ from core.database import QueueDatabase
 from core.health import check_health
 from core.leases import stale_leases
 from core.maintenance import QueueMaintenance
+from core.task import Task
 from core.tasks import TaskQueue
 from core.timestamps import to_datetime
 from harness.checkers import CHECKERS, Record, completed_once, judge
 from harness.crew import Crew
-from harness.drivers.protocol import ErrorCode
+from harness.drivers.protocol import ErrorCode, Message
 from harness.evidence import Evidence
 from harness.faults import KilledWorker, SuspendedWorker
 from harness.judgement import require_all
@@ -38,6 +40,11 @@ pytestmark = pytest.mark.scenario
 TIMEOUT_S = 300
 MARGIN_S = 5
 SHORT_LEASE_S = 0.4
+SHORTEST_LEASE_S = 0.02
+EXACT_LEASE_S = 0.7
+MILLISECOND_S = 0.001
+STARTS_MS = (0, 1, 500, 999)
+MINUTE_MS = 60_000
 LONG_LEASE_S = 60.0
 WAIT_S = 20.0
 MAX_ATTEMPTS = 3
@@ -136,6 +143,54 @@ def test_unreadable_lease_is_told_and_not_guessed(
 
 
 @pytest.mark.needs("core")
+@pytest.mark.parametrize("start_ms", STARTS_MS)
+@pytest.mark.parametrize("verb", ["claim", "heartbeat"])
+def test_lease_lasts_as_long_as_was_asked(
+    verb: str, start_ms: int, queue_path: Path, evidence: Evidence
+) -> None:
+    """To the millisecond, wherever in a second it begins: not over at its end, and over after."""
+    clock = ManualClock(SystemClock().now_ms() // MINUTE_MS * MINUTE_MS + start_ms)
+    with QueueDatabase(queue_path, clock=clock) as database:
+        task = _held(TaskQueue(database), lease_s=EXACT_LEASE_S)
+        if verb == "heartbeat":
+            clock.advance_s(EXACT_LEASE_S / 2)
+            TaskQueue(database).heartbeat(task, lease_seconds=EXACT_LEASE_S)
+        maintenance = QueueMaintenance(database)
+
+        clock.advance_s(EXACT_LEASE_S)
+        too_early = maintenance.cleanup_stale_leases(0)
+        clock.advance_s(MILLISECOND_S)
+        freed = maintenance.cleanup_stale_leases(0)
+
+    evidence.require(too_early == 0, f"a lease of {EXACT_LEASE_S} s was freed before its end")
+    evidence.require(freed == 1, f"a lease of {EXACT_LEASE_S} s was not freed after its end")
+
+
+@pytest.mark.needs("core")
+@pytest.mark.parametrize("ending", ["complete", "fail", "dead-letter", "reclaim"])
+def test_attempt_that_ended_leaves_no_lease(
+    ending: str, queue_path: Path, clock: ManualClock, evidence: Evidence
+) -> None:
+    """A task that nobody holds has no lease: whoever frees by that alone frees nothing of it."""
+    with QueueDatabase(queue_path, clock=clock) as database:
+        tasks = TaskQueue(database)
+        most = 1 if ending == "dead-letter" else MAX_ATTEMPTS
+        task = _held(tasks, lease_s=LONG_LEASE_S, max_attempts=most)
+
+        if ending == "complete":
+            tasks.complete(task)
+        elif ending == "reclaim":
+            clock.advance_s(2 * LONG_LEASE_S)
+            QueueMaintenance(database).cleanup_stale_leases(0)
+        else:
+            tasks.fail(task, "for trial")
+        status, _attempts, lease = _row(database)
+
+    evidence.require(status not in HELD_STATES, f"after {ending} the task is {status}")
+    evidence.require(lease is None, f"the task is {status} and has a lease until {lease}")
+
+
+@pytest.mark.needs("core")
 def test_task_that_kills_every_worker_ends_in_dead_letter(
     queue_path: Path, crew: Crew, ledger: Ledger, evidence: Evidence
 ) -> None:
@@ -193,6 +248,74 @@ def test_suspended_worker_that_wakes_too_late_is_refused(
     _require_sound(evidence, crew, keeper)
 
 
+@pytest.mark.needs("core")
+@pytest.mark.parametrize("lost_by", ["reclaim", "other-program"])
+def test_worker_that_claims_again_is_not_who_it_was(
+    lost_by: str, queue_path: Path, crew: Crew, evidence: Evidence
+) -> None:
+    """What a worker began before it lost its task is refused, though the task is its own again."""
+    worker, keeper = crew.start(queue_path, "worker"), crew.start(queue_path, "keeper")
+    keeper.enqueue("only")
+    before = _claimed(worker, SHORTEST_LEASE_S)
+    if lost_by == "reclaim":
+        wait_until(lambda: _reclaimed(keeper), "the reclaim of the task", timeout_s=WAIT_S)
+    else:
+        _put_back_uncounted(queue_path, crew, before)
+    again = _claimed(worker, LONG_LEASE_S)
+
+    worker.task = before
+    late = [worker.heartbeat(), worker.complete(), worker.fail("late")]
+    worker.task = again
+    own = worker.complete()
+
+    accepted = [op.op for op in late if op.ok]
+    evidence.require(not accepted, f"{accepted} of a holding that was lost were accepted")
+    evidence.require(own.ok, f"who holds the task was refused: {own.error}")
+    _require_sound(evidence, crew, keeper)
+
+
+@pytest.mark.needs("leases")
+def test_heartbeat_in_time_keeps_the_task_and_stops_nobody(
+    queue_path: Path, crew: Crew, evidence: Evidence
+) -> None:
+    """A lease that was extended outlives its first end, and the others go on with their work."""
+    holder, other = crew.start(queue_path, "holder"), crew.start(queue_path, "other")
+    other.enqueue("held")
+    other.enqueue("free")
+    _claimed(holder, SHORT_LEASE_S)
+    over_s = crew.history.now_s() + SHORT_LEASE_S
+
+    beat = holder.heartbeat(lease_s=LONG_LEASE_S)
+    wait_until(lambda: crew.history.now_s() > over_s, "the first lease's end", timeout_s=WAIT_S)
+    reclaim = other.reclaim()
+    others = [reclaim, other.claim(), *([other.complete()] if other.task is not None else [])]
+    own = holder.complete()
+
+    refused = [f"{op.op} by {op.worker}: {op.error}" for op in (beat, *others) if not op.ok]
+    evidence.require(not refused, f"beside a heartbeat {len(refused)} were refused: {refused}")
+    evidence.require(not reclaim.facts["count"], "a lease that was extended in time was taken")
+    evidence.require(own.ok, f"who had extended its lease was refused: {own.error}")
+    _require_sound(evidence, crew, other)
+
+
+@pytest.mark.needs("leases")
+def test_worker_that_starts_beside_a_holder_leaves_it_its_task(
+    queue_path: Path, crew: Crew, evidence: Evidence
+) -> None:
+    """Who comes later finds nothing to do where all is held, and takes it from nobody."""
+    holder = crew.start(queue_path, "holder")
+    holder.enqueue("only")
+    _claimed(holder, LONG_LEASE_S)
+
+    newcomer = crew.start(queue_path, "newcomer")
+    taken = newcomer.claim()
+    own = holder.complete()
+
+    evidence.require(taken.task_id is None, "a task that is held was handed to who had just begun")
+    evidence.require(own.ok, f"who held the task was refused: {own.error}")
+    _require_sound(evidence, crew, newcomer)
+
+
 def _require_sound(evidence: Evidence, crew: Crew, witness: Worker) -> None:
     record = Record(
         operations=crew.history.operations(),
@@ -202,6 +325,33 @@ def _require_sound(evidence: Evidence, crew: Crew, witness: Worker) -> None:
     completed = any(op.op == "complete" for op in record.operations)
     checkers = [each for each in CHECKERS if completed or each is not completed_once]
     require_all(evidence, judge(record, checkers))
+
+
+def _held(tasks: TaskQueue, *, lease_s: float, max_attempts: int = MAX_ATTEMPTS) -> Task:
+    """Return the queue's only task, claimed."""
+    tasks.enqueue("t", {}, max_attempts=max_attempts)
+    task = tasks.claim("holder", lease_seconds=lease_s)
+    if task is None:
+        raise Inconclusive("the only task could not be claimed")
+    return task
+
+
+def _claimed(worker: Worker, lease_s: float) -> Message:
+    """Have the worker hold a task; return it as the worker was told."""
+    claim = worker.claim(lease_s=lease_s)
+    if worker.task is None:
+        raise Inconclusive(f"{worker.name} got no task: {claim.error or 'none was due'}")
+    return worker.task
+
+
+def _put_back_uncounted(queue_path: Path, crew: Crew, task: Message) -> None:
+    """Free the task as clean-ups of other programs do, which count no attempt."""
+    ticket = crew.history.begin("other-program", "release", task_id=task["id"])
+    with QueueDatabase(queue_path) as database, database.transaction() as connection:
+        connection.execute(
+            "UPDATE task_queue SET status = 'queued', locked_by = NULL, lease_until_utc = NULL"
+        ).close()
+    ticket.ok()
 
 
 def _reclaimed(keeper: Worker) -> bool:

@@ -8,6 +8,7 @@ what they were told is compared with what the queue has, and every checker judge
 A failure means: somebody else's program at the file costs tasks, or stops the workers for good.
 """
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from harness.history import History, Operation, Outcome
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
 from harness.waiting import wait_until
-from harness.worker import InFlight, Worker
+from harness.worker import LEASE_S, InFlight, Worker
 from harness.workload import fill, work_off
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
@@ -66,8 +67,9 @@ DRAIN_TIMEOUT_S = 30.0
 def test_rival_writer_within_the_busy_timeout_delays_and_costs_nothing(
     held_s: float, queue_path: Path, crew: Crew, books: Books, ledger: Ledger
 ) -> None:
-    """Every verb that meets a held lock waits for it, and is done once the lock is let go."""
+    """Every verb that meets a held lock waits for it, and is done, whole, when it is let go."""
     workers = _holders(crew, queue_path)
+    free_again_s = time.time() + held_s
 
     with ledger.injected(RivalProcess(held_s=held_s), queue_path) as sighting:
         done = [flight.settle() for flight in _every_verb(workers)]
@@ -76,11 +78,15 @@ def test_rival_writer_within_the_busy_timeout_delays_and_costs_nothing(
     if max(waits_s.values()) < MET_LEAST_S:
         raise Inconclusive("the lock was let go before a verb met it")
     refused = [f"{op.op}: {op.error}" for op in done if not op.ok]
+    lacking_s = free_again_s + LEASE_S - _lease_until_s(workers["claim"])
     _end(workers, crew, queue_path)
 
     for op, wait_s in waits_s.items():
         books.evidence.limit(f"{op} took", wait_s, held_s + TOLERANCE_S, "s")
     books.evidence.require(not refused, f"{len(refused)} of {len(done)} verbs gave up: {refused}")
+    books.evidence.require(
+        lacking_s <= 0, f"the claim lost {lacking_s:.2f} s of its lease to the wait for the lock"
+    )
     books.require_sound(workers["complete"])
 
 
@@ -258,6 +264,11 @@ def _end(workers: dict[str, Worker], crew: Crew, queue_path: Path) -> None:
         if workers[op].task is not None:
             workers[op].complete()
     _work_off(crew, queue_path)
+
+
+def _lease_until_s(worker: Worker) -> float:
+    """Return when the lease of what the worker holds ends; infinity where it holds nothing."""
+    return float("inf") if worker.task is None else worker.task["lease_until_ms"] / 1000
 
 
 def _took_s(op: Operation) -> float:

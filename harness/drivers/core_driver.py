@@ -308,4 +308,7 @@ def write(answer: Message) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Under its own name: what is planted into that module is planted into the one that runs.
+    from harness.drivers.core_driver import main as main_of_module
+
+    sys.exit(main_of_module())

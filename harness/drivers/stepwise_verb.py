@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 from core.backup import QueueBackup
-from core.connection import Connect, Connection, connect_stdlib
+from core.connection import Connect, Connection
 from core.database import QueueDatabase
 from core.maintenance import QueueMaintenance
-from harness.drivers.counted import Counted
+from harness.door import watched
 from harness.planted import planted_by_parent
 
 _EVENTS = frozenset((
@@ -40,9 +40,13 @@ class Steps:
         self.armed = False
         self._folder = str(folder)
 
-    def connect(self, uri: str, *, timeout_s: float) -> Connection:
-        """Return a connection whose statements are steps."""
-        return Counted(connect_stdlib(uri, timeout_s=timeout_s), self.stand_still)
+    def before(self, _connection: Connection, sql: str) -> None:
+        """Take a statement that has not run yet for a step."""
+        self.stand_still(f"before {' '.join(sql.split())}")
+
+    def after(self, _connection: Connection, sql: str) -> None:
+        """Take a statement that has run for a step."""
+        self.stand_still(f"after {' '.join(sql.split())}")
 
     def stand_still(self, what: str) -> None:
         """Return when told to go on; end the process where nobody will tell."""
@@ -88,7 +92,7 @@ def main(database: Path, verb: str, argument: str) -> None:
     with planted_by_parent():
         steps.armed = True
         try:
-            VERBS[verb](database, steps.connect, argument)
+            VERBS[verb](database, watched(steps), argument)
         except Exception as error:  # noqa: BLE001 - said, and judged by who asked
             ended = f"failed {type(error).__name__}: {error}"
         else:

@@ -1,30 +1,27 @@
 """The driver over our own core with one thing that is not as it should be, for trials.
 
-Its clock follows a file, or it dies at a chosen step, or its queue has a planted defect.
+Its clock follows a file, or it dies at a chosen step, or a commit of it fails, or its queue has a
+planted defect.
 """
 
 import argparse
-import os
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 from core.clock import SystemClock
-from core.connection import Connection, connect_stdlib
 from core.database import QueueDatabase
 from core.tasks import TaskQueue
+from harness.door import watched
 from harness.drivers.clock_file import ClockFile
 from harness.drivers.core_driver import CoreDriver, serve
-from harness.drivers.counted import Counted
 from harness.drivers.protocol import Message
+from harness.drivers.traps import Death, FailedCommit, Synchronous, Trap
 from harness.planted import DEFECTS, planted, planted_by_parent
-
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class FileClock(SystemClock):
@@ -39,45 +36,31 @@ class FileClock(SystemClock):
         return self._file.read().shown_ms(time.time_ns() // 1_000_000)
 
 
-class Door:
-    """Counts statements, and ends the process without a word at the chosen one.
-
-    The moments before and after a statement count one each, so that an odd step is one before a
-    statement and the last even one lies between COMMIT and the answer.
+class Output:
+    """The output of the process; the trap is told when something has left.
 
     Args:
-        die_at: the step, from 1; -1 is when all is done and the answer is not said yet.
-
-    Attributes:
-        armed: whether it counts.
+        stream: where it goes.
+        trap: of the driver.
     """
 
-    def __init__(self, die_at: int) -> None:
-        self.armed = False
-        self._left = die_at
+    def __init__(self, stream: BinaryIO, trap: Trap) -> None:
+        self._stream = stream
+        self._trap = trap
 
-    def connect(self, uri: str, *, timeout_s: float) -> Connection:
-        """Return a connection whose statements count."""
-        return Counted(connect_stdlib(uri, timeout_s=timeout_s), self.step)
+    @property
+    def buffer(self) -> "Output":
+        """Where bytes go."""
+        return self
 
-    def step(self, _what: str) -> None:
-        """Count one step."""
-        if self.armed:
-            self._left -= 1
-            if self._left == 0:
-                _die()
+    def write(self, data: bytes) -> int:
+        """Keep the bytes."""
+        return self._stream.write(data)
 
-    def unsaid(self) -> None:
-        """Note that the operation is done and its answer known."""
-        if self.armed and self._left < 0:
-            _die()
-
-
-def _die() -> None:
-    # On Windows this is TerminateProcess: no handler runs, nothing is flushed.
-    os.kill(os.getpid(), _KILL)
-    # The signal comes before the next line of Python, or a moment later.
-    threading.Event().wait()
+    def flush(self) -> None:
+        """Send the bytes off."""
+        self._stream.flush()
+        self._trap.said()
 
 
 class TrialDriver(CoreDriver):
@@ -86,28 +69,25 @@ class TrialDriver(CoreDriver):
     Args:
         path: the queue's file.
         clock: the worker's.
-        door: counts the statements of one operation, or None.
-        die_in: that operation.
+        trap: is set up for one operation.
+        verb: that operation.
     """
 
-    def __init__(self, path: Path, clock: SystemClock, door: Door | None, die_in: str) -> None:
+    def __init__(self, path: Path, clock: SystemClock, trap: Trap, verb: str) -> None:
         super().__init__(path, clock, "full")
-        self._door = door
-        self._die_in = die_in
+        self._trap = trap
+        self._verb = verb
 
     def answer(self, request: Message) -> Message:
         """Return the answer to one request, if this process lives to give it."""
-        if self._door is not None:
-            self._door.armed = request.get("op") == self._die_in
-        answer = super().answer(request)
-        if self._door is not None:
-            self._door.unsaid()
-        return answer
+        self._trap.armed = request.get("op") == self._verb
+        return self._trap.done(super().answer(request))
 
     def _open(self, *, create: bool = False) -> tuple[QueueDatabase, TaskQueue]:
         if self._opened is None:
-            connect = connect_stdlib if self._door is None else self._door.connect
-            database = QueueDatabase(self._path, create=create, clock=self._clock, connect=connect)
+            database = QueueDatabase(
+                self._path, create=create, clock=self._clock, connect=watched(self._trap)
+            )
             self._opened = database, TaskQueue(database)
         return self._opened
 
@@ -118,19 +98,37 @@ class TrialDriver(CoreDriver):
 
 def main() -> int:
     """Answer requests until the input ends, ``close`` is asked, or the step is reached."""
+    given = _parser().parse_args()
+    clock = SystemClock() if given.clock_file is None else FileClock(ClockFile(given.clock_file))
+    trap, verb = _trap(given)
+    sys.stdout = Output(sys.stdout.buffer, trap)
+    with planted_by_parent() if given.defect is None else planted(DEFECTS[given.defect]):
+        serve(TrialDriver(given.db, clock, trap, verb))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--db", required=True, type=Path)
     parser.add_argument("--clock-file", type=Path)
     parser.add_argument("--die-in", default="")
     parser.add_argument("--die-at", type=int, default=0)
+    parser.add_argument("--fail-commit-of", default="")
+    parser.add_argument("--though-done", action="store_true")
+    parser.add_argument("--tell-synchronous-of", default="")
     parser.add_argument("--defect", choices=sorted(DEFECTS))
-    given = parser.parse_args()
-    clock = SystemClock() if given.clock_file is None else FileClock(ClockFile(given.clock_file))
-    door = Door(given.die_at) if given.die_in else None
-    driver = TrialDriver(given.db, clock, door, given.die_in)
-    with planted_by_parent() if given.defect is None else planted(DEFECTS[given.defect]):
-        serve(driver)
-    return 0
+    return parser
+
+
+def _trap(given: argparse.Namespace) -> tuple[Trap, str]:
+    """Return what was asked to be set up, and for which operation."""
+    if given.die_in:
+        return Death(given.die_at), given.die_in
+    if given.fail_commit_of:
+        return FailedCommit(done=given.though_done), given.fail_commit_of
+    if given.tell_synchronous_of:
+        return Synchronous(), given.tell_synchronous_of
+    return Trap(), ""
 
 
 if __name__ == "__main__":

@@ -3,7 +3,13 @@
 from typing import Any
 
 from harness.faults.behaviour import IdleHolder, StarvedWorker
-from harness.faults.clocks import BackwardsClock, ClockAhead, ClockBehind, JumpingClock
+from harness.faults.clocks import (
+    BackwardsClock,
+    ClockAhead,
+    ClockBehind,
+    ForeignZone,
+    JumpingClock,
+)
 from harness.faults.content import LaggingIndexes, LostRows, StaleIndex
 from harness.faults.damage import (
     DamagedWal,
@@ -27,6 +33,7 @@ from harness.faults.locks import (
 from harness.faults.pauses import PausedUpToLease
 from harness.faults.processes import (
     Asked,
+    DiedAnswering,
     DiedUnsaid,
     KilledInFlight,
     KilledWhileSuspended,
@@ -43,6 +50,7 @@ FAULTS: tuple[Fault[Any], ...] = (
     KilledWhileSuspended(),
     KilledInFlight(),
     DiedUnsaid(),
+    DiedAnswering(),
     KilledWriter(),
     RestartStorm(),
     StarvedWorker(),
@@ -57,6 +65,7 @@ FAULTS: tuple[Fault[Any], ...] = (
     ClockBehind(),
     JumpingClock(),
     BackwardsClock(),
+    ForeignZone(),
     DeletedDatabase(),
     LeftOverWal(),
     DestroyedHeader(),
@@ -80,9 +89,11 @@ __all__ = [
     "DamagedWal",
     "DeletedDatabase",
     "DestroyedHeader",
+    "DiedAnswering",
     "DiedUnsaid",
     "Fault",
     "FlippedBit",
+    "ForeignZone",
     "GarbageFile",
     "IdleHolder",
     "JumpingClock",

@@ -1,10 +1,13 @@
-"""Faults of clocks: the worker's is wrong, and everybody else's is right."""
+"""Faults of clocks: the worker's is wrong, or of another zone, and everybody else's is right."""
 
 import contextlib
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
+
+import psutil
 
 from harness.drivers.client import Driver
 from harness.drivers.clock_file import ClockFile, WrongTime
@@ -115,6 +118,41 @@ class BackwardsClock(ClockFault):
     permitted: ClassVar[tuple[type[Exception], ...]] = ()
     offset_ms: ClassVar[int] = 0
     rate: ClassVar[float] = -1.0
+
+
+@dataclass(frozen=True)
+class ForeignZone:
+    """A worker's machine is in another time zone, or is set to one.
+
+    Simulated by the variable TZ of its process. Survivable because all times are UTC, and nobody
+    writes or reads what the clock on the wall says.
+
+    Attributes:
+        zone: as POSIX and Windows have it in TZ, with the sign of the sun: ``EAST-14``.
+    """
+
+    name: ClassVar[str] = "foreign-zone"
+    asked: ClassVar[str] = "a worker whose process is in another time zone"
+    permitted: ClassVar[tuple[type[Exception], ...]] = ()
+    zone: str = "EAST-14"
+
+    @contextlib.contextmanager
+    def inject(self, target: Callable[[], Driver]) -> Iterator[Sighting]:
+        """Start the process in the zone; confirmed by its environment, as the system shows it.
+
+        Args:
+            target: starts it.
+        """
+        before = os.environ.get("TZ")
+        os.environ["TZ"] = self.zone
+        try:
+            pid = target().pid
+        finally:
+            os.environ.pop("TZ")
+            if before is not None:
+                os.environ["TZ"] = before
+        seen = psutil.Process(pid).environ().get("TZ")
+        yield Sighting(seen == self.zone, f"process {pid} has TZ={seen}")
 
 
 def _now_ms() -> int:

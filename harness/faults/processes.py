@@ -147,6 +147,32 @@ class DiedUnsaid:
 
 
 @dataclass(frozen=True)
+class DiedAnswering:
+    """A worker dies the moment it has answered: what it said is heard, and it does no more.
+
+    Simulated by a driver that kills itself once its answer has left it. Survivable because what is
+    acknowledged was committed before.
+    """
+
+    name: ClassVar[str] = "died-answering"
+    asked: ClassVar[str] = "a worker process dies the moment its answer is said"
+    permitted: ClassVar[tuple[type[Exception], ...]] = ()
+
+    @contextlib.contextmanager
+    def inject(self, target: Asked) -> Iterator[Sighting]:
+        """Wait for its end; confirmed by how it ended, and by a request that was acknowledged.
+
+        Args:
+            target: a trial driver that dies in what it was asked.
+        """
+        outcome = target.flight.settle().outcome
+        target.driver.process.wait(_TIMEOUT_S)
+        status = target.driver.exit_status
+        told = f"process {target.driver.pid} ended with status {status}, outcome {outcome}"
+        yield Sighting(target.driver.killed_by_signal() and outcome is Outcome.OK, told)
+
+
+@dataclass(frozen=True)
 class RestartStorm:
     """Workers start and die again and again: a crash loop under a supervisor.
 

@@ -7,7 +7,16 @@ import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from harness.planted import backup, claiming, health, leases, maintenance, restore, retention
+from harness.planted import (
+    backup,
+    claiming,
+    durability,
+    health,
+    leases,
+    maintenance,
+    restore,
+    retention,
+)
 from harness.planted.defect import PLANTED_VARIABLE, Catch, Change, Defect, planted
 
 DEFECTS: Mapping[str, Defect] = {
@@ -15,6 +24,7 @@ DEFECTS: Mapping[str, Defect] = {
     for module in (
         backup,
         claiming,
+        durability,
         health,
         leases,
         maintenance,

@@ -47,7 +47,8 @@ class Catch:
     """Who must see a defect.
 
     Attributes:
-        scenario: the beginning of a check's id below ``scenarios/``; one check of them is enough.
+        scenario: a file below ``scenarios/``, one of its tests, or one check of that, as pytest
+            is given it; where there are several checks, one of them is enough.
         says: what that check says in its failure: a checker's name, or words of its sentence.
     """
 

@@ -1,14 +1,32 @@
 """Defects of leases: a holder that is gone, or one that is not, is taken for the other."""
 
+import contextlib
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from core.attempts import Ending, Outcome
+from core.clock import ManualClock
+from core.connection import Connection
+from core.leases import HELD_SQL, HeldTask, StaleLeases, Token
+from core.schema import DEAD_LETTER, Layout
 from core.task import Task
-from core.tasks import TaskQueue
+from core.tasks import LEASE_SECONDS, TaskQueue, _update_held
+from core.timestamps import to_text
 from harness.planted.defect import Catch, Change, Defect
+from harness.planted.wording import reworded
 
 Right = Any
 """The right part, which the wrong one may call."""
+
+_MOMENT_SQL = "AND CAST(reserved_at_utc AS BLOB) IS :reserved_at"
+_ATTEMPTS_SQL = "AND attempts IS :attempts"
+_FREE = "UPDATE task_queue SET status = 'queued', locked_by = NULL, lease_until_utc = NULL"
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wrong clock knows of no zone
+_WHOLE_SECONDS = 19
+
+
+# -- who holds it --------------------------------------------------------------------------
 
 
 def _believe(right: Right) -> Right:
@@ -32,6 +50,210 @@ def _as_it_is_held(queue: TaskQueue, task: Task) -> Task:
     return replace(task, worker=worker or "", reserved_at=reserved_at or "", attempts=attempts)
 
 
+def _fenced_without(*conditions: str) -> tuple[Change, ...]:
+    """Leave conditions out of the token, in both places that compare it."""
+    changes = [(condition, "") for condition in conditions]
+    return (
+        Change("core.leases", "Token.SQL", reworded(*changes)),
+        Change("core.attempts", "_END", reworded(*changes)),
+    )
+
+
+def _keep_the_lease(_right: Right) -> Right:
+    def complete(self: TaskQueue, task: Task) -> None:
+        with self.database.transaction(self.durability) as connection:
+            now_ms = self.database.clock.now_ms()
+            _update_held(
+                connection, task, "status = 'completed', finished_at_utc = :now", {}, now_ms
+            )
+
+    return complete
+
+
+# -- heartbeats ----------------------------------------------------------------------------
+
+
+def _ignore_heartbeat(_right: Right) -> Right:
+    def heartbeat(self: TaskQueue, task: Task, *, lease_seconds: float = LEASE_SECONDS) -> Task:
+        return replace(task, lease_until_ms=_lease_until_ms(self, lease_seconds))
+
+    return heartbeat
+
+
+def _close_uncommitted(_right: Right) -> Right:
+    """What a thread does that opens a connection for its heartbeats, and closes it each time."""
+
+    def heartbeat(self: TaskQueue, task: Task, *, lease_seconds: float = LEASE_SECONDS) -> Task:
+        with contextlib.closing(self.database.open_connection()) as connection:
+            return _beat_uncommitted(self, connection, task, lease_seconds)
+
+    return heartbeat
+
+
+def _leave_open(_right: Right) -> Right:
+    """What a thread does that has a connection of its own for its heartbeats, and never commits."""
+
+    def heartbeat(self: TaskQueue, task: Task, *, lease_seconds: float = LEASE_SECONDS) -> Task:
+        own = vars(self)
+        connection = own.get("_heart") or own.setdefault("_heart", self.database.open_connection())
+        return _beat_uncommitted(self, connection, task, lease_seconds)
+
+    return heartbeat
+
+
+def _beat_uncommitted(
+    queue: TaskQueue, connection: Connection, task: Task, lease_seconds: float
+) -> Task:
+    if not connection.in_transaction:
+        connection.execute("BEGIN IMMEDIATE")
+    lease_until_ms = _lease_until_ms(queue, lease_seconds)
+    values = {"lease": to_text(lease_until_ms)}
+    now_ms = queue.database.clock.now_ms()
+    _update_held(connection, task, "lease_until_utc = :lease", values, now_ms)
+    return replace(task, lease_until_ms=lease_until_ms)
+
+
+def _lease_until_ms(queue: TaskQueue, lease_seconds: float) -> int:
+    return queue.database.clock.now_ms() + round(lease_seconds * 1000)
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+def _compare_as_text(right: Right) -> Right:
+    def stale_leases(connection: Connection, now_ms: int, timeout_seconds: float) -> StaleLeases:
+        limit = to_text(now_ms - round(timeout_seconds * 1000))
+        held = _all_held(right(connection, now_ms, timeout_seconds))
+        stale = tuple(
+            task for task in held if task.lease_until is not None and task.lease_until < limit
+        )
+        return StaleLeases(stale, tuple(task for task in held if task not in stale), ())
+
+    return stale_leases
+
+
+def _in_whole_seconds(right: Right) -> Right:
+    """Write times as SQLite's datetime('now') does."""
+
+    def text(moment_ms: int) -> str:
+        return str(right(moment_ms))[:_WHOLE_SECONDS]
+
+    return text
+
+
+def _until_a_whole_second(right: Right) -> Right:
+    def claim(worker: str, now_ms: int, lease_until_ms: int, types: Any) -> Any:  # noqa: ANN401 - as the right one
+        return right(worker, now_ms, lease_until_ms // 1000 * 1000, types)
+
+    return claim
+
+
+def _by_local_time(_right: Right) -> Right:
+    def now_ms(self: Any) -> int:  # noqa: ANN401 - any clock of the machine
+        local = datetime.now()  # noqa: DTZ005 - this is what is wrong
+        return (local - _EPOCH) // timedelta(milliseconds=1) + int(self.offset_ms)
+
+    return now_ms
+
+
+def _without_the_timeout(right: Right) -> Right:
+    def stale_leases(connection: Connection, now_ms: int, _timeout_s: float) -> Any:  # noqa: ANN401 - as the right one
+        return right(connection, now_ms, 0.0)
+
+    return stale_leases
+
+
+def _with_the_timeout_turned_round(right: Right) -> Right:
+    def stale_leases(connection: Connection, now_ms: int, timeout_s: float) -> Any:  # noqa: ANN401 - as the right one
+        return right(connection, now_ms, -timeout_s)
+
+    return stale_leases
+
+
+def _before_the_wait(right: Right) -> Right:
+    """Take the time when the claim is asked for, and not when the lock was had."""
+
+    def claim(self: TaskQueue, worker_id: str, **settings: Any) -> Task | None:  # noqa: ANN401 - as the right one
+        clock = self.database.clock
+        self.database.clock = ManualClock(clock.now_ms())
+        try:
+            claimed: Task | None = right(self, worker_id, **settings)
+        finally:
+            self.database.clock = clock
+        return claimed
+
+    return claim
+
+
+# -- taking away ---------------------------------------------------------------------------
+
+
+def _take_all(right: Right) -> Right:
+    def stale_leases(connection: Connection, now_ms: int, timeout_seconds: float) -> StaleLeases:
+        return StaleLeases(_all_held(right(connection, now_ms, timeout_seconds)), (), ())
+
+    return stale_leases
+
+
+def _all_held(judged: StaleLeases) -> tuple[HeldTask, ...]:
+    return (*judged.stale, *judged.live, *judged.unreadable)
+
+
+def _free_all_at_start(right: Right) -> Right:
+    """What a worker does that takes all that is held for what it left behind when it died."""
+
+    def start(self: TaskQueue, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - as the right one
+        right(self, *arguments, **settings)
+        with self.database.transaction() as connection:
+            connection.execute(f"{_FREE} WHERE {HELD_SQL}").close()
+
+    return start
+
+
+def _put_back(_right: Right) -> Right:
+    """End an attempt as if the task had never been handed out."""
+
+    def end_attempt(
+        connection: Connection,
+        _layout: Layout,
+        token: Token,
+        ending: Ending,
+        _now_ms: int,
+        *,
+        unless_extended: HeldTask | None = None,
+    ) -> Outcome | None:
+        del unless_extended
+        values = {"run_after": to_text(ending.run_after_ms), **token.parameters()}
+        cursor = connection.execute(
+            f"{_FREE}, run_after_utc = :run_after WHERE {Token.SQL}", values
+        )
+        changed = cursor.rowcount
+        cursor.close()
+        return "queued" if changed else None
+
+    return end_attempt
+
+
+def _forget_the_dead(right: Right) -> Right:
+    def write(*arguments: Any) -> None:  # noqa: ANN401 - as the right one
+        (outcome, _attempts, _most) = arguments[-1]
+        if outcome != DEAD_LETTER:
+            right(*arguments)
+
+    return write
+
+
+_NEVER_DEAD = Change(
+    "core.attempts",
+    "_END",
+    reworded(
+        (
+            "status = CASE WHEN attempts + 1 >= max_attempts THEN 'dead_letter' ELSE 'queued' END",
+            "status = 'queued'",
+        )
+    ),
+)
+
 DEFECTS = (
     Defect(
         name="no-fencing",
@@ -41,6 +263,259 @@ DEFECTS = (
             Change("core.tasks", f"TaskQueue.{verb}", _believe)
             for verb in ("heartbeat", "complete", "fail")
         ),
-        catches=(Catch("test_leases.py", "stale-holder-refused"),),
+        catches=(
+            Catch(
+                "test_leases.py::test_suspended_worker_that_wakes_too_late_is_refused",
+                "had lost its lease was accepted",
+            ),
+        ),
+    ),
+    Defect(
+        name="fencing-by-owner",
+        group="leases",
+        wrong="A worker that has claimed its lost task again may be ended by what it began before.",
+        changes=_fenced_without(_ATTEMPTS_SQL, _MOMENT_SQL),
+        catches=(
+            Catch(
+                "test_clocks.py::test_jump_between_two_claims_lets_nobody_complete_twice",
+                "late operations accepted",
+            ),
+        ),
+    ),
+    Defect(
+        name="fencing-without-moment",
+        group="leases",
+        wrong="Where no attempt was counted, a worker's lost holding passes for its present one.",
+        changes=_fenced_without(_MOMENT_SQL),
+        catches=(
+            Catch(
+                "test_leases.py::test_worker_that_claims_again_is_not_who_it_was[other-program]",
+                "of a holding that was lost were accepted",
+            ),
+        ),
+    ),
+    Defect(
+        name="heartbeat-ignored",
+        group="leases",
+        wrong="A worker that heartbeats loses its task in the middle of the work all the same.",
+        changes=(Change("core.tasks", "TaskQueue.heartbeat", _ignore_heartbeat),),
+        catches=(
+            Catch(
+                "test_leases.py::test_heartbeat_in_time_keeps_the_task_and_stops_nobody",
+                "lease that was extended",
+            ),
+        ),
+    ),
+    Defect(
+        name="heartbeat-rolled-back",
+        group="leases",
+        wrong="A heartbeat's connection is closed without a commit, and the lease runs out.",
+        changes=(Change("core.tasks", "TaskQueue.heartbeat", _close_uncommitted),),
+        catches=(
+            Catch(
+                "test_leases.py::test_heartbeat_in_time_keeps_the_task_and_stops_nobody",
+                "lease that was extended",
+            ),
+        ),
+    ),
+    Defect(
+        name="heartbeat-uncommitted",
+        group="leases",
+        wrong="A heartbeat's transaction is left open, and nobody else can write any more.",
+        changes=(Change("core.tasks", "TaskQueue.heartbeat", _leave_open),),
+        catches=(
+            Catch(
+                "test_leases.py::test_heartbeat_in_time_keeps_the_task_and_stops_nobody",
+                "were refused",
+            ),
+        ),
+    ),
+    Defect(
+        name="expiry-as-text",
+        group="leases",
+        wrong="A lease written with a T never runs out that day, and its task is stuck.",
+        changes=(Change("core.releasing", "stale_leases", _compare_as_text),),
+        catches=(
+            Catch(
+                "test_leases.py::test_stale_lease_is_freed_and_live_one_is_not[t-leased]",
+                "0 of 1 stale leases",
+            ),
+        ),
+    ),
+    Defect(
+        name="whole-seconds",
+        group="leases",
+        wrong="A lease of a second lasts anything down to none, and its holder is doubled.",
+        changes=(
+            Change("core.tasks", "Claim", _until_a_whole_second),
+            Change("core.tasks", "to_text", _in_whole_seconds),
+        ),
+        catches=(Catch("test_leases.py::test_lease_lasts_as_long_as_was_asked", "before its end"),),
+    ),
+    Defect(
+        name="local-time",
+        group="leases",
+        wrong="Workers in another time zone take live leases, or never see one run out.",
+        changes=(Change("core.clock", "SystemClock.now_ms", _by_local_time),),
+        catches=(
+            Catch("test_clocks.py::test_other_time_zone_moves_no_lease_and_no_delay", "time zone"),
+        ),
+    ),
+    Defect(
+        name="one-held-state",
+        group="leases",
+        wrong="Tasks that a crashed worker had marked leased are never freed.",
+        changes=(
+            Change("core.leases", "_SELECT_HELD", reworded((HELD_SQL, "status = 'processing'"))),
+        ),
+        catches=(
+            Catch(
+                "test_leases.py::test_stale_lease_is_freed_and_live_one_is_not[plain-leased]",
+                "0 of 1",
+            ),
+        ),
+    ),
+    Defect(
+        name="timeout-ignored",
+        group="leases",
+        wrong="The clean-up takes a task at the end of its lease, without the grace asked for.",
+        changes=(Change("core.releasing", "stale_leases", _without_the_timeout),),
+        catches=(
+            Catch(
+                "test_leases.py::test_stale_lease_is_freed_and_live_one_is_not[plain-leased]",
+                "live leases were freed",
+            ),
+        ),
+    ),
+    Defect(
+        name="timeout-turned-round",
+        group="leases",
+        wrong="The grace is added with the wrong sign: live leases are taken that much too early.",
+        changes=(Change("core.releasing", "stale_leases", _with_the_timeout_turned_round),),
+        catches=(
+            Catch(
+                "test_leases.py::test_stale_lease_is_freed_and_live_one_is_not[plain-leased]",
+                "live leases were freed",
+            ),
+        ),
+    ),
+    Defect(
+        name="lease-before-the-wait",
+        group="leases",
+        wrong="A worker that waited for the lock has lost that time of its lease already.",
+        changes=(Change("core.tasks", "TaskQueue.claim", _before_the_wait),),
+        catches=(
+            Catch(
+                "test_rivals.py::test_rival_writer_within_the_busy_timeout_delays_and_costs_nothing[2.0]",
+                "of its lease to the wait",
+            ),
+        ),
+    ),
+    Defect(
+        name="fail-not-counted",
+        group="leases",
+        wrong="A task that fails each time runs for ever: its attempts are not counted.",
+        changes=(Change("core.tasks", "end_attempt", _put_back),),
+        catches=(
+            Catch(
+                "test_retries.py::test_task_that_fails_each_time_is_given_up_after_its_attempts",
+                "have ended",
+            ),
+            Catch(
+                "test_crashed_holders.py::test_killed_holder_is_replaced_in_time[fail-unsaid]",
+                "attempts are counted",
+            ),
+        ),
+    ),
+    Defect(
+        name="reclaim-not-counted",
+        group="leases",
+        wrong="A task that kills its worker kills one worker after the other, without end.",
+        changes=(Change("core.releasing", "end_attempt", _put_back),),
+        catches=(
+            Catch(
+                "test_crashed_holders.py::test_killed_holder_is_replaced_in_time[after-the-claim]",
+                "attempts are counted",
+            ),
+            Catch(
+                "test_leases.py::test_task_that_kills_every_worker_ends_in_dead_letter",
+                "without attempts left was handed out",
+            ),
+        ),
+    ),
+    Defect(
+        name="no-dead-letter",
+        group="leases",
+        wrong="A task that cannot be done circles for ever, and takes the time of the others.",
+        changes=(
+            _NEVER_DEAD,
+            Change("core.claiming", "_WAITING", reworded((" AND attempts < max_attempts", ""))),
+        ),
+        catches=(
+            Catch(
+                "test_leases.py::test_task_that_kills_every_worker_ends_in_dead_letter",
+                "without attempts left was handed out",
+            ),
+        ),
+    ),
+    Defect(
+        name="used-up-stays-queued",
+        group="leases",
+        wrong="A task without attempts left stays queued, and nobody is told that it is given up.",
+        changes=(_NEVER_DEAD,),
+        catches=(
+            Catch(
+                "test_leases.py::test_task_that_kills_every_worker_ends_in_dead_letter",
+                "not dead_letter",
+            ),
+        ),
+    ),
+    Defect(
+        name="dead-without-history",
+        group="leases",
+        wrong="A task lies in dead_letter, and nothing says what its last attempt died of.",
+        changes=(Change("core.attempts", "_write_history", _forget_the_dead),),
+        catches=(
+            Catch(
+                "test_leases.py::test_task_that_kills_every_worker_ends_in_dead_letter",
+                "in its history",
+            ),
+        ),
+    ),
+    Defect(
+        name="live-leases-taken",
+        group="leases",
+        wrong="The clean-up takes every held task, and live workers do theirs in vain.",
+        changes=(Change("core.releasing", "stale_leases", _take_all),),
+        catches=(
+            Catch(
+                "test_leases.py::test_stale_lease_is_freed_and_live_one_is_not[plain-leased]",
+                "live leases were freed",
+            ),
+        ),
+    ),
+    Defect(
+        name="frees-all-at-start",
+        group="leases",
+        wrong="A worker that starts takes away what all the others hold.",
+        changes=(Change("core.tasks", "TaskQueue.__init__", _free_all_at_start),),
+        catches=(
+            Catch(
+                "test_leases.py::test_worker_that_starts_beside_a_holder_leaves_it_its_task",
+                "just begun",
+            ),
+        ),
+    ),
+    Defect(
+        name="complete-keeps-lease",
+        group="leases",
+        wrong="A completed task keeps its lease: another program's clean-up runs it once more.",
+        changes=(Change("core.tasks", "TaskQueue.complete", _keep_the_lease),),
+        catches=(
+            Catch(
+                "test_leases.py::test_attempt_that_ended_leaves_no_lease[complete]",
+                "has a lease until",
+            ),
+        ),
     ),
 )

@@ -1,5 +1,6 @@
 """Each fault of a worker or a lock happens, is seen by evidence of its own, and is undone."""
 
+import os
 import sys
 import threading
 import time
@@ -18,6 +19,8 @@ from harness.faults import (
     BackwardsClock,
     ClockAhead,
     ClockBehind,
+    DiedAnswering,
+    ForeignZone,
     IdleHolder,
     JumpingClock,
     KilledInFlight,
@@ -29,6 +32,7 @@ from harness.faults import (
     RivalWriter,
     SnapshotProcess,
     StarvedWorker,
+    processes,
 )
 from harness.faults.clocks import DrivenClock
 from harness.history import History, Outcome
@@ -93,6 +97,23 @@ def test_a_request_that_was_answered_was_not_in_flight(worker):
     flight.settle()
     with KilledInFlight().inject(Asked(worker.driver, flight)) as sighting:
         assert not sighting.confirmed
+
+
+def test_a_worker_dies_when_it_has_answered(crew, path):
+    """What it said is heard, and the system says that it died."""
+    words = [sys.executable, str(TRIAL), "--db", str(path), "--die-in", "enqueue", "--die-at=-2"]
+    worker = crew.start_program(words, "w")
+    flight = worker.send_enqueue("a")
+    with DiedAnswering().inject(Asked(worker.driver, flight)) as sighting:
+        assert sighting.confirmed, sighting.evidence
+    assert worker.history.operations()[-1].outcome is Outcome.OK
+
+
+def test_a_worker_that_lives_on_has_not_died_answering(worker, monkeypatch):
+    """An answer alone is no death."""
+    monkeypatch.setattr(processes, "_TIMEOUT_S", 0.1)
+    with DiedAnswering().inject(Asked(worker.driver, worker.send_enqueue("c"))) as sighting:
+        assert not sighting.confirmed, sighting.evidence
 
 
 def test_a_restart_storm_leaves_nobody_behind(crew, path):
@@ -237,6 +258,25 @@ def test_a_clock_that_does_not_follow_is_not_confirmed(crew, path, tmp_path):
     driver = crew.start_program(words, "w").driver
     with ClockAhead().inject(DrivenClock(driver, file)) as sighting:
         assert not sighting.confirmed
+
+
+@pytest.mark.parametrize("before", [None, "UTC0"])
+def test_a_worker_is_in_another_time_zone(crew, path, monkeypatch, before):
+    """The system shows its zone, and this process has its own again."""
+    if before is None:
+        monkeypatch.delenv("TZ", raising=False)
+    else:
+        monkeypatch.setenv("TZ", before)
+    with ForeignZone("EAST-14").inject(lambda: crew.start(path, "w").driver) as sighting:
+        assert sighting.confirmed, sighting.evidence
+        assert "TZ=EAST-14" in sighting.evidence
+    assert os.environ.get("TZ") == before
+
+
+def test_a_worker_that_was_there_before_is_in_no_other_time_zone(worker):
+    """A zone is that of a process that was started in it."""
+    with ForeignZone("EAST-14").inject(lambda: worker.driver) as sighting:
+        assert not sighting.confirmed, sighting.evidence
 
 
 def test_a_backwards_clock_shows_earlier_times_later():
