@@ -234,6 +234,7 @@ class QueueBackup:
 
         Raises:
             InvalidArgumentError: keep_count is below 1.
+            DatabaseMissingError: there is neither the queue nor a backup.
             BackupFolderError: the folder cannot be read.
             MaintenanceBusyError: another maintenance run did not end in time.
 
@@ -250,12 +251,18 @@ class QueueBackup:
         """Return what a retention run would do now; nothing is touched.
 
         Raises:
+            DatabaseMissingError: there is neither the queue nor a backup.
             BackupFolderError: the folder cannot be read.
 
         Locks: none.
         On a live queue: safe; reads the backups that would be kept.
         """
-        return self._plan(self.list_backups(), policy)
+        return self._plan(self._ours(), policy)
+
+    def _ours(self) -> list[BackupInfo]:
+        everyone = self.list_backups(include_foreign=True)
+        choosing.refuse_unknown(self.path, everyone)
+        return [info for info in everyone if info.ours]
 
     def _plan(self, backups: list[BackupInfo], policy: RetentionPolicy) -> RetentionPlan:
         try:
@@ -271,14 +278,17 @@ class QueueBackup:
         next run clears, never a backup that lost its proof.
 
         Raises:
+            DatabaseMissingError: there is neither the queue nor a backup.
             BackupFolderError: the folder cannot be read or written.
             MaintenanceBusyError: another maintenance run did not end in time.
 
         Locks: the maintenance lock.
         On a live queue: safe.
         """
+        # Asked first too: a mistyped path must not leave a lock file behind.
+        self._ours()
         with maintenance_lock(self.path, "retention", wait_s=LOCK_WAIT_S, clock=self._clock):
-            backups = self.list_backups()
+            backups = self._ours()
             going = self._plan(backups, policy).remove[::-1]
             manifests = {info.path: info.manifest for info in backups}
             try:

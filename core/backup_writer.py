@@ -6,7 +6,6 @@ always has its manifest; what else is left over is cleared by the next run.
 """
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from .clock import Deadline
 from .connection import scalar
 from .copying import ProgressCallback, copy_into_new_file, pinned
 from .database import QueueDatabase
+from .defects import version_of
 from .drafts import Drafts
 from .errors import BackupFailedError, BackupFolderError, DatabaseIOError, NotEnoughSpaceError
 from .manifest import FORMAT, Manifest, manifest_path, write_manifest
@@ -88,7 +88,7 @@ class BackupWriter:
                 page_size=int(scalar(source, "PRAGMA page_size")),
                 counts=schema.count_by_status(source),
                 loose_references=0,
-                sqlite_version=sqlite3.sqlite_version,
+                sqlite_version=version_of(source),
                 schema_version=schema.read_layout(source).version,
                 draft=token,
             )

@@ -1,14 +1,13 @@
 """Checkpoints: the write-ahead log's pages brought into the database, and what became of it."""
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from typing import Literal, TypedDict, cast, get_args
 
 from .clock import Deadline
 from .connection import Connection
 from .database import QueueDatabase
-from .defects import wal_reset_defect
+from .defects import has_wal_reset_defect
 from .errors import DatabaseBusyError, InvalidArgumentError
 from .translation import translated
 
@@ -81,7 +80,7 @@ def _run_until(database: QueueDatabase, mode: Mode, timeout_s: float) -> tuple[i
 
 def _run(database: QueueDatabase, mode: Mode, timeout_s: float) -> tuple[int, int, int]:
     with contextlib.closing(database.open_connection(mode="rw", timeout_s=timeout_s)) as connection:
-        if not wal_reset_defect(sqlite3.sqlite_version_info):
+        if not has_wal_reset_defect(connection):
             return _checkpoint(connection, mode)
         with _writer_lock(database, timeout_s):
             if mode == "PASSIVE":

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .catalog import BackupInfo, same_file
-from .errors import BackupMissingError, ForeignBackupError
+from .errors import (
+    BackupFolderError,
+    BackupMissingError,
+    DatabaseMissingError,
+    ForeignBackupError,
+)
 from .manifest import UnreadableManifestError, read_manifest
+from .translation import system_translated
 
 
 def existing(path: str | os.PathLike[str], folder: Path) -> Path:
@@ -19,6 +25,7 @@ def existing(path: str | os.PathLike[str], folder: Path) -> Path:
 
     Raises:
         BackupMissingError: there is nothing there.
+        BackupFolderError: this user may not look there.
     """
     given = os.fspath(path)
     if not given or "\0" in given:
@@ -27,6 +34,8 @@ def existing(path: str | os.PathLike[str], folder: Path) -> Path:
     where = folder / plain if plain.name == given else plain
     try:
         found = where.exists() or where.is_symlink()
+    except PermissionError as error:
+        raise BackupFolderError(folder=str(where.parent), detail=str(error)) from error
     except OSError:
         # A name that the system cannot even look for.
         found = False
@@ -46,6 +55,22 @@ def refuse_foreign(backup: Path, database: Path) -> None:
         manifest = read_manifest(backup)
         if manifest is not None and not same_file(manifest.source, str(database)):
             raise ForeignBackupError(path=str(backup), source=manifest.source)
+
+
+def refuse_unknown(database: Path, backups: Sequence[BackupInfo]) -> None:
+    """Return if there is the queue, or any backup that it may be brought back from.
+
+    Args:
+        database: path of the queue.
+        backups: all in the folder, those of other queues too.
+
+    Raises:
+        DatabaseMissingError: there is neither, so the path is mistyped.
+        UnreadableDatabaseError: the system does not let this user look.
+    """
+    with system_translated(database):
+        if not backups and not database.exists():
+            raise DatabaseMissingError(path=str(database))
 
 
 def lack_of_a_sound_one(backups: Sequence[BackupInfo], database: Path) -> str:

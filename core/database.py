@@ -42,16 +42,36 @@ _SYNCHRONOUS = {"full": 3, "normal": 1}
 
 
 class _Slot:
-    """One thread's connection; it is closed when the thread or the database goes."""
+    """One thread's connection; it is closed when the thread or the database goes.
+
+    Python's ``sqlite3`` crashes when a connection is closed while another thread is in the middle
+    of a statement on it, so a transaction holds ``in_use`` and closing waits for that.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.pid = os.getpid()
         self.synchronous: int | None = None
+        self.in_use = threading.RLock()
         self._close = weakref.finalize(self, _close_in_owner, connection, self.pid)
 
-    def close(self) -> None:
-        self._close()
+    @property
+    def open(self) -> bool:
+        """Whether this process can use it."""
+        return self._close.alive and self.pid == os.getpid()
+
+    def close(self, wait_s: float) -> None:
+        """Close it; where a transaction outlasts the wait, that is left to the transaction's end.
+
+        Nothing else knows the slot by then, and it closes when the last that does lets go of it.
+        """
+        if self.pid != os.getpid():
+            self._close()
+        elif self.in_use.acquire(timeout=wait_s):
+            try:
+                self._close()
+            finally:
+                self.in_use.release()
 
 
 def _close_in_owner(connection: Connection, pid: int) -> None:
@@ -108,6 +128,7 @@ class QueueDatabase:
         self.connect = connect
         self._local = threading.local()
         self._slots: weakref.WeakSet[_Slot] = weakref.WeakSet()
+        self._slots_lock = threading.Lock()
         self.recovered = recovery.on_opening(self.path, read_only=read_only, connect=connect)
         with system_translated(self.path):
             self.created = create and not self.path.exists() and self._create()
@@ -154,11 +175,18 @@ class QueueDatabase:
         return connection
 
     def close(self) -> None:
-        """Close the connections of all threads; the database may be used again afterwards."""
-        for slot in list(self._slots):
-            slot.close()
-        self._slots = weakref.WeakSet()
-        self._local = threading.local()
+        """Close the connections of all threads; the database may be used again afterwards.
+
+        Transactions of other threads are waited for, as long as the busy timeout; one that takes
+        longer closes its connection when it ends. What ``connection()`` has given to another thread
+        may not be in use there.
+        """
+        with self._slots_lock:
+            slots = list(self._slots)
+            # From here on every thread gets a new connection.
+            self._slots, self._local = weakref.WeakSet(), threading.local()
+        for slot in slots:
+            slot.close(self.busy_timeout_ms / 1000)
 
     def __enter__(self) -> Self:
         return self
@@ -198,16 +226,16 @@ class QueueDatabase:
         On a live queue: safe; keep the body short, since other writers wait for it.
         """
         self.require_writable()
-        slot = self._slot()
-        connection = slot.connection
-        with translated(self.path, self.busy_timeout_ms / 1000):
-            self._begin(slot, durability)
-            try:
-                yield connection
-            except BaseException:
-                _roll_back(connection)
-                raise
-        self._commit(connection)
+        with self._in_use() as slot:
+            connection = slot.connection
+            with translated(self.path, self.busy_timeout_ms / 1000):
+                self._begin(slot, durability)
+                try:
+                    yield connection
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+            self._commit(connection)
 
     def _begin(self, slot: _Slot, durability: Durability) -> None:
         assert not slot.connection.in_transaction, "transactions do not nest"
@@ -229,11 +257,23 @@ class QueueDatabase:
 
     def _slot(self) -> _Slot:
         slot: _Slot | None = getattr(self._local, "slot", None)
-        if slot is None or slot.pid != os.getpid():
+        if slot is None or not slot.open:
             slot = _Slot(self.open_connection())
-            self._local.slot = slot
-            self._slots.add(slot)
+            with self._slots_lock:
+                self._local.slot = slot
+                self._slots.add(slot)
         return slot
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[_Slot]:
+        """Yield this thread's slot, which nobody closes during the body."""
+        while True:
+            slot = self._slot()
+            with slot.in_use:
+                # Another thread may have closed it in between.
+                if slot.open:
+                    yield slot
+                    return
 
     def _open(self, path: Path, mode: OpenMode, timeout_s: float) -> Connection:
         connection = self.connect(uri(path, mode=mode), timeout_s=timeout_s)

@@ -121,7 +121,7 @@ def held_against(
     return Outcome(level, observed, f"{message} ({threshold}).", threshold, command)
 
 
-def named(names: list[str]) -> str:
+def named(names: list[str], most: int = NAMED_MOST) -> str:
     """Return the first of the names, and how many there are more."""
-    more = len(names) - NAMED_MOST
-    return ", ".join(names[:NAMED_MOST]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

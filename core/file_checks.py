@@ -5,8 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from .backup import QueueBackup
-from .connection import scalar
-from .defects import wal_reset_defect
+from .defects import has_wal_reset_defect, version_of
 from .errors import InterruptedRestoreError
 from .examination import Case, FileCheck, Outcome, held_against
 from .files import free_bytes
@@ -18,7 +17,6 @@ from .paths import backup_folder, wal_of
 MEGABYTE = 1024 * 1024
 _GIGABYTE = 1024 * MEGABYTE
 _HOUR_MS = 3_600_000
-_VERSION_NUMBERS = 3
 
 
 def check_names(case: Case) -> Outcome:
@@ -102,10 +100,9 @@ def check_backups(case: Case) -> Outcome:
 def check_sqlite(case: Case) -> Outcome:
     """The SQLite that this process runs has no defect that is known to harm queues."""
     with closing(case.connect("file::memory:", timeout_s=0.0)) as connection:
-        version = str(scalar(connection, "SELECT sqlite_version()"))
+        version, defective = version_of(connection), has_wal_reset_defect(connection)
     case.metrics["sqlite_version"] = version
-    numbers = tuple(int(number) for number in version.split(".")[:_VERSION_NUMBERS])
-    if not wal_reset_defect(numbers):
+    if not defective:
         return Outcome(Level.OK, version, f"This process runs SQLite {version}.")
     return Outcome(
         Level.WARNING,

@@ -125,7 +125,11 @@ def _judge_content(case: Case, scratch: Path | None, timeout_s: float) -> tuple[
         copying = case.copying or attempt == _TRIES - 1
         try:
             with viewpoint(
-                case.path, connect=case.connect, scratch=scratch, copying=copying
+                case.path,
+                connect=case.connect,
+                scratch=scratch,
+                copying=copying,
+                timeout_s=max(timeout_s, observer.DEFAULT_TIMEOUT_S),
             ) as view:
                 findings = _examine(case, view, timeout_s)
             if view.undisturbed():

@@ -98,6 +98,7 @@ class Restorer:
 
     def restore(self, backup: Path) -> RestoreResult:
         """Put the backup's state in place; see ``QueueBackup.restore_backup``."""
+        files.make_folder(self.database.parent)
         with self._prepared():
             with self._phase("verify"):
                 proof = verify(backup, connect=self.connect, clock=self.clock, live=self.database)
@@ -120,6 +121,9 @@ class Restorer:
 
     def undo(self) -> RestoreResult:
         """Bring back what the last restore replaced; see ``QueueBackup.undo_restore``."""
+        if not intent_path(self.database).exists():
+            # Asked first too: a mistyped path must not leave a lock file behind.
+            self._last_quarantine()
         with self._prepared():
             folder, record = self._last_quarantine()
             sources = [folder / name for name in record.files]
@@ -161,7 +165,6 @@ class Restorer:
     @contextmanager
     def _prepared(self) -> Iterator[None]:
         """Hold the maintenance lock, with nothing left of restores that were cut off."""
-        files.make_folder(self.database.parent)
         wait_s = min(_LOCK_WAIT_S, self.timeout_s)
         with maintenance_lock(self.database, "restore", wait_s=wait_s, clock=self.clock):
             recovery.recover(self.database, connect=self.connect)

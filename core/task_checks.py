@@ -8,6 +8,8 @@ from .timestamps import parse
 from .waiting import newest_change_ms
 
 _HOUR_MS = 3_600_000
+# Held tasks are named one by one: somebody has to look for them in the workers' own logs.
+_TASKS_MOST = 100
 
 
 def check_stale(exam: Examination) -> Outcome:
@@ -150,7 +152,7 @@ def _workers(tasks: tuple[HeldTask, ...]) -> str:
 
 
 def _tasks(tasks: tuple[HeldTask, ...]) -> str:
-    return f"tasks {named([str(task.id) for task in tasks])}"
+    return f"tasks {named([str(task.id) for task in tasks], _TASKS_MOST)}"
 
 
 def _release(exam: Examination, tasks: tuple[HeldTask, ...]) -> str:

@@ -89,7 +89,12 @@ class Viewpoint:
 
 @contextlib.contextmanager
 def viewpoint(
-    path: Path, *, connect: Connect, scratch: Path | None = None, copying: bool = False
+    path: Path,
+    *,
+    connect: Connect,
+    scratch: Path | None = None,
+    copying: bool = False,
+    timeout_s: float = observer.DEFAULT_TIMEOUT_S,
 ) -> Iterator[Viewpoint]:
     """Yield a place to judge the database from; it is gone at the end.
 
@@ -98,6 +103,7 @@ def viewpoint(
         connect: the door to SQLite.
         scratch: folder for a copy; the system's temporary folder unless told otherwise.
         copying: make a copy also where none is needed.
+        timeout_s: how long the look from outside may take, and how long the copy.
 
     Raises:
         DatabaseMissingError, NotAFileError, EmptyDatabaseError: there is nothing to look at.
@@ -112,11 +118,14 @@ def viewpoint(
     """
     require_file(path)
     state = state_of(path)
-    seen = observer.look(path)
+    seen = observer.look(path, timeout_s=timeout_s)
     way = "copy" if copying and not seen.held else _choose(path, seen)
     if way == "copy":
         # The copy is opened for writing: a log can only be replayed by somebody who may write.
-        with _copied(path, scratch) as copied, _opened(connect, path, uri(copied.path)) as opened:
+        with (
+            _copied(path, scratch, timeout_s) as copied,
+            _opened(connect, path, uri(copied.path)) as opened,
+        ):
             yield Viewpoint(path, way, opened, seen, copied.walk, state)
     elif way == "immutable":
         with _opened(connect, path, uri(path, mode="ro", immutable=1)) as opened:
@@ -155,10 +164,10 @@ def _choose(path: Path, seen: Seen) -> Way:
 
 
 @contextlib.contextmanager
-def _copied(path: Path, scratch: Path | None) -> Iterator[observer.Copied]:
+def _copied(path: Path, scratch: Path | None, timeout_s: float) -> Iterator[observer.Copied]:
     folder = Path(tempfile.mkdtemp(prefix="queuedrill-health-", dir=scratch))
     try:
-        copied = observer.copy_unheld(path, folder)
+        copied = observer.copy_unheld(path, folder, timeout_s=timeout_s)
         if copied is None:
             raise UnsettledError(path=str(path), detail="it was opened while it was copied")
         yield copied

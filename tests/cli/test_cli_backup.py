@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from cli_tools import add_tasks
 
 from core import QueueBackup, QueueDatabase
@@ -162,6 +163,27 @@ def test_verify_without_any_backup_is_an_error_with_its_cure(cli, queue_path):
 
     assert done.code == 1
     assert "queuedrill backup" in done.err
+
+
+@pytest.mark.parametrize("verb", [("list",), ("list", "--all"), ("prune", "--yes")])
+def test_mistyped_path_is_no_queue_without_backups(cli, tmp_path, verb):
+    """Where there is neither a queue nor a backup, the path is wrong; that is an error."""
+    done = cli(*verb, "--db", tmp_path / "typo.db")
+
+    assert done.code == 1
+    assert "There is no database at" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_backups_of_a_queue_that_is_gone_are_listed(cli, queue_path):
+    """After a disaster the backups are what counts."""
+    cli("backup", "--db", queue_path)
+    queue_path.unlink()
+
+    done = cli("list", "--db", queue_path)
+
+    assert done.code == 0
+    assert "queue_backup_" in done.out
 
 
 def test_prune_shows_and_refuses_without_yes(cli, queue_path):

@@ -145,3 +145,24 @@ except QueueBackupError as error:
         child = spawn(UNREADABLE, tmp_path / "queue.db", folder)
 
         assert child.hear() == "BackupFolderError"
+
+    VERIFIES_UNREADABLE = """
+import os
+from core import QueueBackup
+from core.errors import QueueBackupError
+os.setgid(65534); os.setuid(65534)
+try:
+    say(QueueBackup(argv[0], argv[1]).verify_backup(argv[2]))
+except QueueBackupError as error:
+    say(type(error).__name__)
+"""
+
+    def test_backup_that_may_not_be_looked_for_is_not_called_missing(spawn, backup):
+        """A user who may not look into the folder is told that, not that there is no backup."""
+        made = backup.create_backup()
+        open_the_way(backup.path.parent)
+        backup.folder.chmod(0o700)
+
+        child = spawn(VERIFIES_UNREADABLE, backup.path, backup.folder, made.name)
+
+        assert child.hear() == "BackupFolderError"

@@ -6,9 +6,10 @@ import pytest
 from doors import Door, writer_is_kept_out
 from maintained import BUSY_WRITER, LOCK_HOLDER, OLD_READER, fill, rival, rows_of
 
-from core import QueueDatabase, QueueMaintenance
+from core import QueueBackup, QueueDatabase, QueueMaintenance
 from core.defects import wal_reset_defect
 from core.errors import InvalidArgumentError, ReadOnlyDatabaseError
+from core.manifest import read_manifest
 
 MODES = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
 DEFECT = wal_reset_defect(sqlite3.sqlite_version_info)
@@ -85,6 +86,34 @@ def test_passive_checkpoint_keeps_writers_out_on_a_defective_sqlite(queue_path):
     with QueueDatabase(queue_path, connect=Door(look)) as database:
         assert QueueMaintenance(database).checkpoint()["complete"] is True
     assert kept_out == [DEFECT]
+
+
+def speaking_of(version, before=lambda *_facts: None):
+    """Return a door to an SQLite that gives itself this version."""
+
+    def connect(uri, *, timeout_s):
+        connection = Door(before)(uri, timeout_s=timeout_s)
+        connection.real.create_function("sqlite_version", 0, lambda: version)
+        return connection
+
+    return connect
+
+
+@pytest.mark.parametrize(("version", "defective"), [("3.51.2", True), ("3.51.3", False)])
+def test_defect_is_that_of_the_sqlite_behind_the_door(queue_path, version, defective):
+    """A caller's own SQLite counts, not the one that Python brings."""
+    kept_out = []
+
+    def look(_uri, _connection, sql):
+        if sql.startswith("PRAGMA wal_checkpoint"):
+            kept_out.append(writer_is_kept_out(queue_path))
+
+    with QueueDatabase(queue_path, connect=speaking_of(version, look)) as database:
+        QueueMaintenance(database).checkpoint()
+        manifest = read_manifest(QueueBackup(database).create_backup())
+
+    assert kept_out == [defective]
+    assert manifest.sqlite_version == version
     assert not writer_is_kept_out(queue_path)
 
 

@@ -283,6 +283,102 @@ def test_closed_database_may_be_used_again(queue_path):
     database.close()
 
 
+def test_closing_waits_for_the_transaction_of_another_thread(queue_path):
+    """A commit under way is not cut off, and what it acknowledges is there."""
+    begun, closing = threading.Event(), threading.Event()
+    acknowledged = []
+    database = QueueDatabase(queue_path)
+
+    def work():
+        with database.transaction() as connection:
+            begun.set()
+            assert closing.wait(30.0)
+            connection.execute(INSERT)
+        acknowledged.append(True)
+
+    class Wakened(threading.Thread):
+        def run(self):
+            closing.set()
+            database.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert begun.wait(30.0)
+    closer = Wakened()
+    closer.start()
+    worker.join(30.0)
+    closer.join(30.0)
+
+    assert acknowledged == [True]
+    assert scalar(database.connection(), COUNT) == 1
+    database.close()
+    assert names(queue_path.parent) == ["queue.db"]
+
+
+def test_closing_gives_up_waiting_and_leaves_the_rest_to_the_transaction(queue_path):
+    """A thread that never ends its transaction keeps nobody from closing; it closes behind it."""
+    begun, end = threading.Event(), threading.Event()
+    database = QueueDatabase(queue_path, busy_timeout_ms=10)
+
+    def work():
+        with database.transaction() as connection:
+            connection.execute(INSERT)
+            begun.set()
+            assert end.wait(30.0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert begun.wait(30.0)
+    database.close()
+    end.set()
+    worker.join(30.0)
+    del worker
+    gc.collect()
+
+    assert names(queue_path.parent) == ["queue.db"]
+    with QueueDatabase(queue_path) as again:
+        assert scalar(again.connection(), COUNT) == 1
+
+
+CLOSED_UNDER_WORK = """
+import threading, time
+from core import QueueDatabase, TaskQueue
+database = QueueDatabase(argv[0])
+end, acknowledged, wrong = time.monotonic() + 2.0, [], []
+def work():
+    tasks = TaskQueue(database, durability="normal")
+    try:
+        while time.monotonic() < end:
+            acknowledged.append(tasks.enqueue("t", 1))
+            task = tasks.claim("w")
+            if task is not None:
+                tasks.complete(task)
+    except Exception as error:
+        wrong.append(repr(error))
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads: thread.start()
+while time.monotonic() < end: database.close()
+for thread in threads: thread.join()
+database.close()
+say(len(acknowledged), wrong)
+"""
+
+
+def test_queue_that_is_closed_under_working_threads_crashes_none_of_them(spawn, queue_path):
+    """Threads at work while another one closes go on with new connections, and lose nothing.
+
+    Real time is the subject: what would crash the interpreter is a matter of moments.
+    """
+    child = spawn(CLOSED_UNDER_WORK, queue_path)
+    said = child.hear()
+    assert child.finish() == 0
+
+    acknowledged, wrong = said.split(" ", 1)
+    assert wrong == "[]"
+    with QueueDatabase(queue_path) as database:
+        assert scalar(database.connection(), COUNT) == int(acknowledged) > 0
+
+
 def test_connection_has_the_settings_of_the_house(queue_path):
     """Foreign keys are kept, memory mapping is off, and the time to wait is the one said."""
     with QueueDatabase(queue_path, busy_timeout_ms=1234) as database:

@@ -21,7 +21,7 @@ from health_queues import (
     task,
 )
 
-from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, errors
+from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, errors, observer
 from core.findings import Level, fixes
 from core.health import FINDING_IDS, check_health
 from core.paths import sides, wal_of
@@ -162,7 +162,7 @@ def test_file_that_is_disturbed_at_each_look_is_judged_from_a_copy(queue_path):
 def test_file_that_never_settles_is_unknown(spawn, queue_path, monkeypatch):
     """Where every copy is disturbed, the answer is that nothing is known."""
     crash(spawn, queue_path, 1)
-    monkeypatch.setattr("core.observer.copy_unheld", lambda _database, _folder: None)
+    monkeypatch.setattr("core.observer.copy_unheld", lambda _database, _folder, **_how: None)
 
     opens = checked(queue_path).finding("file.opens")
 
@@ -350,3 +350,32 @@ def test_no_side_file_is_left_by_any_of_it(queue_path):
     checked(queue_path)
 
     assert not any(side.exists() for side in sides(queue_path))
+
+
+def test_look_may_take_as_long_as_the_whole_check(queue_path, monkeypatch):
+    """A queue that takes minutes to copy is judged, where the caller has the time."""
+    given_s = []
+    look, copy_unheld = observer.look, observer.copy_unheld
+
+    def looking(database, *, timeout_s=observer.DEFAULT_TIMEOUT_S):
+        given_s.append(timeout_s)
+        return look(database, timeout_s=timeout_s)
+
+    def copying(database, folder, *, timeout_s=observer.DEFAULT_TIMEOUT_S):
+        given_s.append(timeout_s)
+        return copy_unheld(database, folder, timeout_s=timeout_s)
+
+    monkeypatch.setattr(observer, "look", looking)
+    monkeypatch.setattr(observer, "copy_unheld", copying)
+
+    check_health(queue_path, copying=True, timeout_seconds=1800)
+
+    assert given_s == [1800, 1800]
+
+
+def test_path_that_cannot_be_is_a_finding(tmp_path):
+    """What the system itself refuses is told like every file that does not open."""
+    report = check_health(tmp_path / ("x" * 300))
+
+    assert report.level is Level.CRITICAL
+    assert "too long" in report.finding("file.opens").message

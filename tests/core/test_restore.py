@@ -25,7 +25,14 @@ from queue_files import (
     truncate,
 )
 
-from core import ManualClock, QueueBackup, QueueBackupError, QueueDatabase, connect_stdlib
+from core import (
+    ManualClock,
+    QueueBackup,
+    QueueBackupError,
+    QueueDatabase,
+    connect_stdlib,
+    observer,
+)
 from core.errors import (
     BackupInvalidError,
     BackupMissingError,
@@ -885,6 +892,23 @@ def test_worker_that_comes_in_the_last_moment_is_never_left_with_a_ghost(
 
     assert len(states(backup.path)) >= BACKED_UP
     _only_the_queue(backup)
+
+
+def test_log_of_any_length_is_walked_for_as_long_as_the_restore_may_take(backup, made, monkeypatch):
+    """A -wal of gigabytes takes minutes to walk, and its queue can still be restored."""
+    given_s = []
+    look = observer.look
+
+    def looking(database, *, timeout_s=observer.DEFAULT_TIMEOUT_S):
+        given_s.append(timeout_s)
+        return look(database, timeout_s=timeout_s)
+
+    monkeypatch.setattr(observer, "look", looking)
+    _garbage(backup.path)
+
+    backup.restore_backup(made, timeout_seconds=1800)
+
+    assert given_s == [1800, 1800]
 
 
 # -- which one ---------------------------------------------------------------------------------

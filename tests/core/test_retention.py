@@ -24,7 +24,7 @@ from queue_files import (
 
 from core import ManualClock, QueueBackup
 from core.catalog import BackupInfo
-from core.errors import InvalidArgumentError
+from core.errors import DatabaseMissingError, InvalidArgumentError
 from core.manifest import FORMAT, Manifest, manifest_path
 from core.retention import RetentionPolicy, plan
 
@@ -365,3 +365,16 @@ def test_plan_keeps_what_each_rule_keeps_and_nothing_else(hours, bad, every, pol
     everyone = (*told.keep, *told.remove, *told.broken, *told.untouched)
     assert sorted(everyone) == sorted(info.path for info in infos)
     assert sorted(told.remove, reverse=True) == list(told.remove)
+
+
+@pytest.mark.parametrize("typo", ["typo.db", "typo/queue.db"])
+def test_mistyped_path_is_an_error_and_makes_nothing(tmp_path, typo):
+    """Where there is neither a queue nor a backup of one, nothing is thinned out in silence."""
+    backup = QueueBackup(tmp_path / typo)
+
+    with pytest.raises(DatabaseMissingError):
+        backup.cleanup_old_backups()
+    with pytest.raises(DatabaseMissingError):
+        backup.plan_retention(RetentionPolicy(last=1))
+
+    assert list(tmp_path.iterdir()) == []

@@ -29,8 +29,17 @@ def test_dead_workers_tasks_are_named_with_the_command_that_frees_them(
 
     assert (found.level, found.observed) == (Level.CRITICAL, 51)
     assert "by dead-1: tasks 1, 2, 3," in found.message
-    assert "41 more" in found.message
+    assert " 50, 51 (" in found.message
     assert found.command == f'queuedrill leases --db "{queue_path}" --free'
+
+
+def test_very_many_stale_leases_are_counted_and_only_the_first_named(queue_path, execute):
+    """A message stays one that can be read."""
+    execute(*[held(lease_until_utc="2025-11-05 13:30:22")] * 103)
+
+    message = checked(queue_path).finding("leases.stale").message
+
+    assert " 99, 100 and 3 more (" in message
 
 
 def test_lease_is_stale_after_the_grace_and_not_before(queue_path, execute):

@@ -122,6 +122,15 @@ def test_undo_without_a_restore_is_refused(backup):
     assert backup.path.read_bytes() == before
 
 
+@pytest.mark.parametrize("typo", ["typo.db", "typo/queue.db"])
+def test_undo_of_a_mistyped_path_makes_nothing(tmp_path, typo):
+    """A wrong path is an error, and leaves no folder and no lock file."""
+    with pytest.raises(NothingToUndoError, match="none was recorded"):
+        QueueBackup(tmp_path / typo).undo_restore()
+
+    assert names(tmp_path) == []
+
+
 def test_undo_of_a_restore_into_nothing_is_refused(backup, made):
     """Where there was no database before, there is none to bring back."""
     backup.path.unlink()

@@ -29,9 +29,11 @@ def list_backups(
     """List this queue's backups, newest first."""
     with speaking("list", as_json=as_json, debug=debug) as console:
         from core import QueueBackup
+        from core.choosing import refuse_unknown
 
         backups = QueueBackup(db, backup_dir)
         found = backups.list_backups(include_foreign=True)
+        refuse_unknown(backups.path, found)
         shown = [(info, _state(backups, info, prove=prove)) for info in found if every or info.ours]
         console.facts.update(
             folder=str(backups.folder), backups=[_facts(info, state) for info, state in shown]
