@@ -4,10 +4,11 @@ Claim: after a disaster the newest backup comes back whole; what was acknowledge
 there, nothing comes twice, and workers can empty the queue; what the restore says it cost is what
 it cost. The newest backup is the sound one of this queue whose snapshot is the latest.
 Faults: deleted-database, left-over-wal, destroyed-header, killed-writer, flipped-bit.
-Method: producers and workers run while the backup is made and after it; then all of them are
-killed, the disaster strikes, the newest verified backup is restored, and new workers empty the
-queue. Every acknowledged task is put in one class: kept, lost since the backup, lost from before
-it, to run again, duplicated. To choose the newest, others lie there that only look newer.
+Method: producers and workers run while the backup is made and after it; an older one lies beside
+it, and a newer one that is cut off. Then all of them are killed, the disaster strikes, the newest
+verified backup is restored, and new workers empty the queue. Every acknowledged task is put in one
+class: kept, lost since the backup, lost from before it, to run again, duplicated. To choose the
+newest, others lie there that only look newer.
 A failure means: the backup is worth less than it says, and a restore loses or doubles work.
 """
 
@@ -120,6 +121,7 @@ def test_restore_after_disaster_accounts_for_every_task(
         not any(_held(task) for task in restored), "a lease of a dead worker was restored"
     )
     _require_told(evidence, reckoning, result)
+    evidence.require(result.leases_released >= 1, "the holder's lease was not told as released")
     record = Record(
         operations=history.operations(),
         final=workers[0].final(),
@@ -216,8 +218,10 @@ def _work_until_the_disaster(queue_path: Path, crew: Crew) -> Before:
     fill(producers, BEFORE_COUNT, prefix="before")
     holder.claim()
     _do(worker, DONE_BEFORE_COUNT)
+    QueueBackup(queue_path).create_backup("older")
     with Load(producers, prefix="during") as load:
         backup = _backup(queue_path, history, until=load.wait_for_acknowledgement)
+    _leave_a_broken_one(queue_path)
     fill(producers, AFTER_COUNT, prefix="after")
     _do(worker, DONE_LATER_COUNT)
     # A kill leaves the -wal behind; a worker that ends by itself would clear it away.
@@ -235,6 +239,13 @@ def _backup(queue_path: Path, history: History, *, until: Callable[[float], obje
     backup = QueueBackup(queue_path)
     backup.create_backup("drill", progress=lambda _progress: until(began_s))
     return ticket.ok()
+
+
+def _leave_a_broken_one(queue_path: Path) -> None:
+    """Leave a backup that is the newest and is cut off, so that it must be passed over."""
+    newest = QueueBackup(queue_path).create_backup("newest")
+    content = newest.read_bytes()
+    newest.write_bytes(content[: len(content) // 2])
 
 
 def _do(worker: Worker, count: int) -> None:
