@@ -104,7 +104,8 @@ def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
         yield trace
     finally:
         _end(tracer, pid)
-        _read(log, trace)
+        seen = read_trace(log)
+        trace.calls, trace.killed = seen.calls, seen.killed
 
 
 def _wait_attached(tracer: subprocess.Popen[bytes]) -> None:
@@ -133,10 +134,13 @@ def _end(tracer: subprocess.Popen[bytes], pid: int) -> None:
         tracer.stderr.close()
 
 
-def _read(log: Path, trace: Trace) -> None:
+def read_trace(log: Path) -> Trace:
+    """Return what a log of strace says; a call that another thread interrupted counts once."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    trace.calls += [found[1] for line in lines if (found := _CALL.match(line))]
-    trace.killed = any(_KILLED in line for line in lines)
+    return Trace(
+        calls=[found[1] for line in lines if (found := _CALL.match(line))],
+        killed=any(_KILLED in line for line in lines),
+    )
 
 
 @functools.cache
