@@ -6,18 +6,22 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
-from lying_driver import LIES
+from lying_driver import LIES, ODDITIES
 
 from harness.cli import main
-from harness.drivers.check import CHECKS, State, check_driver
+from harness.drivers.check import CHECKS, State, check_driver, upkeep
+from harness.drivers.check.trial import Trial
 from harness.drivers.command import CORE, DriverCommand
+from harness.drivers.promises import core_capabilities
 from harness.waiting import wait_until
 
 HERE = Path(__file__).parent
@@ -98,6 +102,25 @@ def test_a_lie_is_caught(name, tmp_path):
     assert [(each.check.name, each.state) for each in found] == [(check, State.WRONG)]
     assert re.search(saying, found[0].detail), found[0].detail
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ODDITIES)
+def test_an_oddity_that_the_document_allows_is_passed(name, tmp_path):
+    """Nothing is wrong with a driver for being another one than ours."""
+    found = states(check_driver(DriverCommand.parse(lying(name)), scratch=tmp_path))
+
+    assert {check for check, state in found.items() if state != State.OK} == {"at-most-once"}
+
+
+def test_a_ruin_is_not_hidden_by_a_wal_that_was_left(tmp_path):
+    """What a driver left in the -wal lies in the file before the check damages that."""
+    with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as left_open:
+        left_open.execute("PRAGMA journal_mode = WAL")
+        left_open.execute("CREATE TABLE task (id)")
+
+        upkeep._empty_wal(Trial(CORE, tmp_path, core_capabilities()))
+
+        assert (tmp_path / "queue.db-wal").stat().st_size == 0
 
 
 def test_every_check_has_caught_a_lie():
