@@ -7,6 +7,8 @@ USAGE = 2
 """The command line makes no sense, or asks for something that needs ``--yes`` without it."""
 INTERRUPTED = 130
 """Ctrl-C; as a shell reports a process that died of it."""
+SIGNALLED = 128
+"""And the number of the signal that ended it; as a shell reports a process that died of it."""
 
 HEALTH_OK = 0
 HEALTH_WARNING = 1

@@ -100,7 +100,10 @@ class Driver:
         try:
             self.process = DriverProcess(command, stderr_path)
         except (OSError, ValueError) as error:
-            raise DriverGoneError(f"driver {name} cannot be started: {error}") from error
+            raise DriverGoneError(
+                f"driver {name} cannot be started ({error}). Its command has to begin with a "
+                "program: a name that is in PATH, or a path"
+            ) from error
         self._lines = Lines(self.process.stdout)
         self._reader, *_others = self._threads = [
             threading.Thread(target=work, name=f"{work.__name__} {name}", daemon=True)
@@ -201,9 +204,12 @@ class Driver:
         self.end_input()
         try:
             self.process.wait(_CLOSE_TIMEOUT_S if self._reads() else 0)
-        finally:
-            # Also where Ctrl-C ends the waiting.
+        except BaseException:
+            # Ctrl-C ends the waiting, and the process with it.
             self.process.kill()
+            self.process.wait(_GRACE_S)
+            raise
+        self.process.kill()
         self._reap()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,8 @@
 from harness.drivers.core_driver import CoreDriver
 
 LIES = {}
+ODDITIES = {}
+"""Drivers that are odd in one thing, and right."""
 
 
 def caught_by(check, saying):

@@ -5,6 +5,7 @@ Each is our own core's driver, right in everything but one.
 # ruff: noqa: D101, D102, RUF012 - a lie is told in its body, and nobody changes its table
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -27,6 +28,34 @@ class Latin1(Lie):
         line = json.dumps({"id": request["id"], "name": "\u00e4"}, ensure_ascii=False)
         sys.stdout.buffer.write(line.encode("latin-1") + b"\n")
         return super()._hello(request)
+
+
+@caught_by("hello", r"BOM.*; line 1: \\ufeff\{")
+class Marked(Lie):
+    def answer(self, request):
+        sys.stdout.buffer.write("\ufeff".encode())
+        return super().answer(request)
+
+
+@caught_by("hello", r"has ended \(exit status 0\), and its line 1 has no end: \{\"id\"")
+class EndsInTheMiddle(Lie):
+    def answer(self, _request):
+        print('{"id"', end="", flush=True)
+        sys.exit(0)
+
+
+@caught_by("hello", "has closed its standard output, and still runs")
+class ClosesItsOutput(Lie):
+    def answer(self, request):
+        os.close(1)
+        sys.stdin.buffer.read()
+        return super().answer(request)
+
+
+@caught_by("hello", "nested more than 100 levels deep")
+class Nested(Lie):
+    def _hello(self, request):
+        return {**super()._hello(request), "more": json.loads("[" * 200 + "]" * 200)}
 
 
 @caught_by("hello", "NaN is no JSON")

@@ -53,6 +53,30 @@ class ForgetsCompletion(Lie):
         return {}
 
 
+@caught_by("complete", "the snapshot has no task 1, and was to have every task; line 5: ")
+class DeletesWhatIsDone(Lie):
+    def _complete(self, request):
+        answer = super()._complete(request)
+        self.sql("DELETE FROM task_queue")
+        return answer
+
+
+@caught_by("payload", "nobody put a task 1001 in; line")
+class OtherIds(Lie):
+    def _snapshot(self, request):
+        tasks = super()._snapshot(request)["tasks"]
+        return {"tasks": [{**task, "id": task["id"] + 1000} for task in tasks]}
+
+
+@caught_by("payload", "the payload of task 6 is JSON, and not ''; line")
+class PlainText(Lie):
+    def _snapshot(self, request):
+        tasks = super()._snapshot(request)["tasks"]
+        plain = {task["id"]: json.loads(task["payload"]) for task in tasks}
+        texts = {id_: value for id_, value in plain.items() if isinstance(value, str)}
+        return {"tasks": [{**task, "payload": texts.get(task["id"], "1")} for task in tasks[5:]]}
+
+
 @caught_by("complete", "complete must be refused with lease-lost, and was done")
 class CompletesTwice(Lie):
     def answer(self, request):

@@ -25,6 +25,21 @@ class AcknowledgesFirst(Lie):
         return super().answer(request)
 
 
+@caught_by("killed", "the file at {db} cannot be read: file is not a database")
+class QueueElsewhere(Lie):
+    def __init__(self, path, clock, durability):
+        super().__init__(path.with_name("elsewhere.db"), clock, durability)
+        path.write_bytes(b"It is not here. " * 100)
+
+
+@caught_by("busy", "nobody else can lock the file .database is locked.; line 2: ")
+class KeepsTheLock(Lie):
+    def _enqueue(self, request):
+        answer = super()._enqueue(request)
+        self.database.connection().execute("BEGIN IMMEDIATE")
+        return answer
+
+
 @caught_by("backup", "there is no file")
 class BackupOfAir(Lie):
     def _backup(self, request):

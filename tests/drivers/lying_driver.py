@@ -8,7 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import lies_of_speech  # noqa: F401 - it enters its lies into the table
 import lies_of_tasks  # noqa: F401 - likewise
 import lies_of_upkeep  # noqa: F401 - likewise
-from lies import LIES
+import oddities  # noqa: F401 - likewise
+from lies import LIES, ODDITIES
 
 from core.clock import SystemClock
 from harness.drivers.core_driver import serve
@@ -16,7 +17,8 @@ from harness.drivers.core_driver import serve
 
 def main(name, path, offset_ms):
     """Answer as the lie does."""
-    serve(LIES[name][0](path, SystemClock(offset_ms), "full"))
+    kind = ODDITIES[name] if name in ODDITIES else LIES[name][0]
+    serve(kind(path, SystemClock(offset_ms), "full"))
 
 
 if __name__ == "__main__":

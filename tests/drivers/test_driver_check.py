@@ -1,18 +1,28 @@
 """``queuedrill driver check``: right drivers pass, and every lie is caught, with its line."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
-from lying_driver import LIES
+from lying_driver import LIES, ODDITIES
 
 from harness.cli import main
-from harness.drivers.check import CHECKS, State, check_driver
+from harness.drivers.check import CHECKS, State, check_driver, upkeep
+from harness.drivers.check.trial import Trial
 from harness.drivers.command import CORE, DriverCommand
+from harness.drivers.promises import core_capabilities
+from harness.waiting import wait_until
 
 HERE = Path(__file__).parent
 SHELL_LEAST = (3, 38, 0)
@@ -94,6 +104,25 @@ def test_a_lie_is_caught(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ODDITIES)
+def test_an_oddity_that_the_document_allows_is_passed(name, tmp_path):
+    """Nothing is wrong with a driver for being another one than ours."""
+    found = states(check_driver(DriverCommand.parse(lying(name)), scratch=tmp_path))
+
+    assert {check for check, state in found.items() if state != State.OK} == {"at-most-once"}
+
+
+def test_a_ruin_is_not_hidden_by_a_wal_that_was_left(tmp_path):
+    """What a driver left in the -wal lies in the file before the check damages that."""
+    with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as left_open:
+        left_open.execute("PRAGMA journal_mode = WAL")
+        left_open.execute("CREATE TABLE task (id)")
+
+        upkeep._empty_wal(Trial(CORE, tmp_path, core_capabilities()))
+
+        assert (tmp_path / "queue.db-wal").stat().st_size == 0
+
+
 def test_every_check_has_caught_a_lie():
     """No check is there that was never seen to go red."""
     caught = {check for _kind, check, _saying in LIES.values()}
@@ -140,3 +169,75 @@ def test_a_command_that_makes_no_sense_is_a_usage_error(words, cure, capsys):
     """Exit code 2, and one line with the cure."""
     assert main(["driver", "check", *words]) == 2
     assert cure in capsys.readouterr().err
+
+
+STUBBORN = """
+import json, os, sys, threading
+asked = json.loads(sys.stdin.readline())
+hello = {"protocol": 1, "driver": "stubborn", "capabilities": {}}
+print(json.dumps({"id": asked["id"], "ok": True, **hello}), flush=True)
+sys.stdin.readline()
+with open(sys.argv[1], "a") as stream: stream.write(f"{os.getpid()}\\n")
+threading.Event().wait()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to a process of one's own")
+@pytest.mark.parametrize(
+    ("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)], ids=str
+)
+def test_a_check_that_is_ended_leaves_nothing_behind(number, code, tmp_path):
+    """Ctrl-C, a kill and a closed terminal end a driver that ignores everything, at once."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    scratch, asked = tmp_path / "scratch", tmp_path / "asked"
+    scratch.mkdir()
+    words = " ".join(map(quoted, (sys.executable, tmp_path / "stubborn.py", asked)))
+    checking = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "driver", "check", f"{words} {{db}}"],
+        cwd=HERE.parents[1],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: asked.exists() and asked.read_text(), "a request", timeout_s=60)
+    checking.send_signal(getattr(signal, number))
+    began_s = time.monotonic()
+    _out, said = checking.communicate(timeout=60)
+    took_s = time.monotonic() - began_s
+    left = [each for pid in asked.read_text().split() for each in alive(int(pid))]
+    for each in left:
+        each.kill()
+
+    assert checking.returncode == code, said
+    assert took_s < 10
+    assert "Traceback" not in said
+    assert left == []
+    assert list(scratch.iterdir()) == []
+
+
+def alive(pid):
+    """Return the process of that id, if it is there and one of the stubborn."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [process] if "stubborn.py" in " ".join(process.cmdline()) else []
+    return []
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("no-such-program {db}", "cannot be started .*Its command has to begin with a program"),
+        (f"{quoted(HERE)} {{db}}", "cannot be started .*Its command has to begin with a program"),
+        (f'{quoted(sys.executable)} -c "exit(4)" {{db}}', r"driver 1 has ended \(exit status 4\)"),
+        (f"{quoted(sys.executable)} -c \"print('a  b')\" {{db}}", "line 1: a  b"),
+    ],
+)
+def test_a_driver_that_does_not_even_start_is_exit_code_one(words, what, capsys):
+    """One check is made, and its line says what stands in the way."""
+    assert main(["driver", "check", words]) == 1
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("WRONG         hello ")
+    assert re.search(what, lines[1]), lines
+    assert lines[-1] == "Checks: 1 WRONG."

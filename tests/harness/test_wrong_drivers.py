@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from harness.crew import Crew
+from harness.drivers.check.trial import Trial
 from harness.drivers.client import DriverGoneError, DriverWrongError
+from harness.drivers.command import CORE
 from harness.drivers.last_words import last_words
 from harness.drivers.pending import DriverRefusedError, Pending
 from harness.drivers.promises import core_capabilities
@@ -114,6 +116,28 @@ def test_the_end_of_one_worker_keeps_no_other_alive(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         crew.close()
     assert sorted(closed) == [0, 1, 2]
+
+
+def test_ctrl_c_in_a_trial_waits_for_no_driver(tmp_path):
+    """All are killed first, so that another Ctrl-C can leave none of them alive."""
+    done = []
+    trial = Trial(CORE, tmp_path, core_capabilities())
+    for name in range(2):
+        process = SimpleNamespace(kill=lambda name=name: done.append(("kill", name)))
+        trial._drivers.append(SimpleNamespace(process=process))
+        trial._closing.callback(done.append, ("close", name))
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(trial)
+
+    assert done[:2] == [("kill", 0), ("kill", 1)]
+    assert sorted(done[2:]) == [("close", 0), ("close", 1)]
+
+
+def interrupt(trial):
+    """Press Ctrl-C in it."""
+    with trial:
+        raise KeyboardInterrupt
 
 
 def test_the_last_words_are_the_end_of_the_file_in_one_line(tmp_path):

@@ -1,5 +1,9 @@
 """``queuedrill driver check``."""
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from harness.drivers.check import Finding
 
+from .. import exits
 from ..console import Console, Tone
 from ..options import AsJson, Debug
 from ..speaking import speaking
@@ -51,9 +56,10 @@ def check(
             raise typer.BadParameter(f"{command!r}: {error}") from None
         names = _known(only or [])
         findings = []
-        for finding in check_driver(started, names):
-            findings.append(finding)
-            _say(console, finding)
+        with _ending_by_signal(), contextlib.closing(check_driver(started, names)) as found:
+            for finding in found:
+                findings.append(finding)
+                _say(console, finding)
         wrong = sum(finding.state is State.WRONG for finding in findings)
         console.facts.update(
             driver=command, wrong=wrong, checks=[_facts(each) for each in findings]
@@ -61,6 +67,25 @@ def check(
         if wrong:
             console.not_good()
         _sum_up(console, findings)
+
+
+@contextlib.contextmanager
+def _ending_by_signal() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the body as Ctrl-C does: its drivers go first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, _end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(exits.SIGNALLED + number)
 
 
 def _known(names: list[str]) -> list[str]:

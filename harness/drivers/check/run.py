@@ -1,7 +1,7 @@
 """Runs the checks of a driver, each on a queue of its own."""
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -46,7 +46,7 @@ class Finding:
 
 def check_driver(
     command: DriverCommand, only: Collection[str] = (), *, scratch: Path | None = None
-) -> Iterator[Finding]:
+) -> Generator[Finding, None, None]:
     """Yield what came of each check, as soon as it is known.
 
     The driver is asked for its capabilities first; where it has no right answer to that, the

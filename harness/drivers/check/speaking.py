@@ -139,8 +139,11 @@ def busy(trial: Trial) -> None:
     """Where somebody else holds the write lock, the driver says busy and has done nothing."""
     driver = trial.start()
     before = trial.enqueue(driver, "before")
-    with closing(sqlite3.connect(trial.database, timeout=10, isolation_level=None)) as rival:
-        rival.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(trial.database, timeout=_END_S, isolation_level=None)) as rival:
+        try:
+            rival.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            trial.wrong(f"nothing is under way, and nobody else can lock the file ({error})")
         trial.refused(driver.send("enqueue", type="check", payload="during"), ErrorCode.BUSY)
         rival.execute("ROLLBACK")
     after = trial.enqueue(driver, "after")

@@ -35,8 +35,9 @@ def payload(trial: Trial) -> None:
         wanted = put_in[task["id"]]
         trial.require(same(task["payload"], wanted), f"the payload was {json.dumps(wanted)}")
     for task_id, task in trial.snapshot(driver).items():
-        kept = json.loads(task["payload"])
-        trial.require(same(kept, put_in[task_id]), f"the payload was {put_in[task_id]!r}")
+        trial.require(task_id in put_in, f"nobody put a task {task_id} in")
+        kept, wanted = trial.payload_in(task), put_in[task_id]
+        trial.require(same(kept, wanted), f"the payload was {json.dumps(wanted)}")
 
 
 def long_line(trial: Trial) -> None:
@@ -184,7 +185,7 @@ def keys(trial: Trial) -> None:
     trial.enqueue(driver, "third", key="it's one")
     tasks = trial.snapshot(driver)
     trial.require(set(tasks) == {first, other}, "there are two tasks")
-    trial.require(json.loads(tasks[first]["payload"]) == "first", "its payload is the first one")
+    trial.require(trial.payload_in(tasks[first]) == "first", "its payload is the first one")
     trial.require(tasks[first]["key"] == "it's one", "the snapshot has its key")
 
 

@@ -21,6 +21,7 @@ from harness.drivers.protocol import Capabilities, ErrorCode, Message
 
 LONG_S = 60.0
 _SHORT_S = 1.0
+_SHOWN_CHARACTERS = 60
 _EXACT_IN_A_FLOAT = 2**53
 HELD = ("leased", "processing")
 
@@ -137,11 +138,19 @@ class Trial:
         self.require(task is None, f"a claim must get no task: {why}")
 
     def snapshot(self, driver: Driver) -> dict[int, Message]:
-        """Return all tasks by their ids."""
+        """Return all tasks by their ids; to look for one that is not there is ``WrongError``."""
         tasks = self.ask(driver, "snapshot")["tasks"]
-        by_id: dict[int, Message] = {task["id"]: task for task in tasks}
+        by_id = _Tasks(self, {task["id"]: task for task in tasks})
         self.require(len(by_id) == len(tasks), "a snapshot has each task once")
         return by_id
+
+    def payload_in(self, task: Message) -> object:
+        """Return the payload of a task in a snapshot, where it is JSON in a text."""
+        try:
+            return json.loads(task["payload"])
+        except ValueError:
+            shown = task["payload"][:_SHOWN_CHARACTERS]
+            self.wrong(f"the payload of task {task['id']} is JSON, and not {shown!r}")
 
     # -- judging ---------------------------------------------------------------------------
 
@@ -184,6 +193,17 @@ class Trial:
         said = map(last_words, reversed(self._stderr_paths))
         last = next(filter(None, said), "")
         return f"; it said on stderr: ...{last}" if last else ""
+
+
+class _Tasks(dict[int, Message]):
+    """The tasks of a snapshot by their ids."""
+
+    def __init__(self, trial: Trial, tasks: dict[int, Message]) -> None:
+        super().__init__(tasks)
+        self._trial = trial
+
+    def __missing__(self, task_id: int) -> NoReturn:
+        self._trial.wrong(f"the snapshot has no task {task_id}, and was to have every task")
 
 
 def _close(driver: Driver) -> None:
