@@ -78,6 +78,7 @@ def test_a_name_is_on_the_disk_once_its_folder_is_synced(folder, recorder, call)
     assert {"old": b"old", "new": b"old"} in half
     assert {"old": b"old"} in half
     after = {path.name: b"old" for path in folder.iterdir()}
+    assert after in half
     assert left(recorder, POWER_CUT) == [after]
     assert recorder.calls == [name, "fsync"]
     assert recorder.appeared == {"new"}
