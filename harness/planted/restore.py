@@ -144,15 +144,14 @@ def _verify_nothing(_right: Right) -> Right:
 
 
 def _refuse_nobody(_right: Right) -> Right:
-    def refuse_held(_database: Path, *, live_would_do: bool) -> None:
-        del live_would_do
+    def require_untouched(_database: Path, _names: tuple[str, ...], _timeout_s: float) -> None:
+        pass
 
-    return refuse_held
+    return require_untouched
 
 
 def _always_swap(_right: Right) -> Right:
-    def find_target(_database: Path, _connect: object, *, live: bool) -> Target:
-        del live
+    def find_target(_database: Path, _connect: object, **_settings: Any) -> Target:  # noqa: ANN401 - as the right one
         return Target(opens=False, page_size=0)
 
     return find_target
@@ -226,7 +225,7 @@ DEFECTS = (
         group="restore",
         wrong="The -wal of the old database stays beside the restored one, and is replayed over "
         "it by the next who opens it.",
-        changes=(Change("core.restore", "sides", _leave_sides),),
+        changes=(Change("core.placement", "sides", _leave_sides),),
         catches=(Catch(f"{DRILL}[left-over-wal]", "from after the backup"),),
     ),
     Defect(
@@ -302,7 +301,7 @@ DEFECTS = (
         "nobody else will ever see.",
         changes=(
             Change("core.placement", "find_target", _always_swap),
-            Change("core.placement", "refuse_held", _refuse_nobody),
+            Change("core.placement", "require_untouched", _refuse_nobody),
         ),
         catches=(
             Catch(
@@ -346,7 +345,7 @@ DEFECTS = (
         group="restore",
         wrong="The -wal of a database that no longer opens is thrown away, and with it the only "
         "copy of the newest tasks.",
-        changes=(Change("core.restore", "sides", _throw_sides_away),),
+        changes=(Change("core.placement", "sides", _throw_sides_away),),
         catches=(Catch(f"{UNDO}[destroyed-header]", "undoing brought back something else"),),
     ),
     Defect(
