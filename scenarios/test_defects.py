@@ -19,7 +19,9 @@ from core.connection import connect_stdlib
 from core.findings import Level
 from core.intent import RestoreIntent, write_intent
 from core.paths import uri
+from core.quarantine import new_folder
 from core.recovery import on_opening
+from core.staging import staging_folder
 from core.timestamps import to_text
 from harness.evidence import Evidence
 from harness.outcome import Inconclusive
@@ -80,12 +82,13 @@ def _lose_the_backups(patient: Patient) -> None:
 
 def _cut_off_a_restore(patient: Patient) -> None:
     """Leave what a restore leaves that was killed before it replaced anything."""
+    restore_id = "0" * 16
     note = RestoreIntent(
-        restore_id="0" * 16,
+        restore_id=restore_id,
         route="interface",
         backup=str(patient.backups.folder / "queue_backup.db"),
-        staging=str(patient.path.with_name("staging")),
-        quarantine=str(patient.path.with_name("quarantine")),
+        staging=str(staging_folder(patient.path, restore_id)),
+        quarantine=str(new_folder(patient.path, restore_id, patient.clock.now_ms())),
         old=(patient.path.name,),
         new=(patient.path.name,),
         started_utc=to_text(patient.clock.now_ms()),
