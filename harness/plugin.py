@@ -17,6 +17,7 @@ import pytest
 from harness.drivers.protocol import Capabilities
 from harness.evidence import Evidence
 from harness.gate import Gate, join_run
+from harness.inherited import PLANTED_VARIABLE
 from harness.introduction import hand_over
 from harness.junit_bridge import ask_for_junit
 from harness.parallel import (
@@ -27,7 +28,7 @@ from harness.parallel import (
     took_settings_from,
     worker_input,
 )
-from harness.planted import DEFECTS, PLANTED_VARIABLE, planted
+from harness.planted import DEFECTS, planted
 from harness.selection import MARKERS, Offer, is_scenario, select
 from harness.settings import (
     Settings,

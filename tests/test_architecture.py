@@ -150,3 +150,24 @@ def test_only_the_door_opens_sqlite() -> None:
     }
 
     assert callers == {"connection.py"}
+
+
+def test_every_public_name_of_core_is_loaded_when_asked_for() -> None:
+    """All names of the package are there, each of one module, and none is loaded before."""
+    looked = (
+        "import sys, core; loaded = [n for n in sys.modules if n.startswith('core.')];"
+        "print(loaded, all(getattr(core, name) for name in core.__all__),"
+        "set(core.__all__) <= set(dir(core)), sorted(sum(core._HOMES.values(), ())) =="
+        " sorted(core.__all__))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", looked],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout.strip() == "[] True True True"

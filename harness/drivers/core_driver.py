@@ -14,7 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
-from core.backup import QueueBackup
+# Backups and maintenance are loaded by who asks for them: most drivers are mere workers.
+import core
 from core.clock import SystemClock
 from core.database import BUSY_TIMEOUT_MS, QueueDatabase
 from core.errors import (
@@ -28,7 +29,6 @@ from core.errors import (
     MaintenanceBusyError,
     QueueError,
 )
-from core.maintenance import QueueMaintenance
 from core.tasks import Task, TaskQueue
 from harness.drivers.operations import OPERATIONS, request_problem
 from harness.drivers.promises import core_capabilities
@@ -42,7 +42,7 @@ from harness.drivers.protocol import (
     refusal,
     to_line,
 )
-from harness.planted import planted_by_parent
+from harness.inherited import planted_by_parent
 
 Verb = Callable[[Message], Message]
 _CODES: tuple[tuple[type[Exception], ErrorCode], ...] = (
@@ -208,17 +208,17 @@ class CoreDriver:
     # -- maintenance -----------------------------------------------------------------------
 
     def _backup(self, request: Message) -> Message:
-        backups = QueueBackup(self.database, request["folder"])
+        backups = core.QueueBackup(self.database, request["folder"])
         return {"path": str(backups.create_backup())}
 
     def _verify(self, request: Message) -> Message:
-        found = QueueBackup(self._path).check_backup(request["path"])
+        found = core.QueueBackup(self._path).check_backup(request["path"])
         return {"sound": found.ok, "problems": [str(problem) for problem in found.problems]}
 
     def _restore(self, request: Message) -> Message:
         # The core refuses to restore under a connection, this process's own too.
         self.close()
-        result = QueueBackup(self._path, clock=self._clock).restore_backup(request["path"])
+        result = core.QueueBackup(self._path, clock=self._clock).restore_backup(request["path"])
         return {"tasks_lost": result.tasks_lost, "tasks_to_run_again": result.tasks_to_run_again}
 
     def _checkpoint(self, request: Message) -> Message:
@@ -239,8 +239,8 @@ class CoreDriver:
         rows = self._maintenance().integrity_check()
         return {"problems": [] if rows == _SOUND else rows}
 
-    def _maintenance(self) -> QueueMaintenance:
-        return QueueMaintenance(self.database)
+    def _maintenance(self) -> core.QueueMaintenance:
+        return core.QueueMaintenance(self.database)
 
     def _close(self, _request: Message) -> Message:
         self.close()

@@ -18,7 +18,7 @@ from core.connection import Connect, Connection
 from core.database import QueueDatabase
 from core.maintenance import QueueMaintenance
 from harness.door import watched
-from harness.planted import planted_by_parent
+from harness.inherited import planted_by_parent
 
 _EVENTS = frozenset((
     *("open", "shutil.rmtree"),

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness.inherited import PLANTED_VARIABLE
 from harness.profile import Profile
-
-PLANTED_VARIABLE = "QUEUEDRILL_PLANTED"
-"""Names the defect to the child processes of a run in which one is planted."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import psutil
 
 from harness import children
 from harness.children import ChildProcess
-from harness.planted import PLANTED_VARIABLE
+from harness.inherited import PLANTED_VARIABLE
 from harness.profile import Profile
 from harness.selftest.code import ROOT
 from harness.settings import OPTIONS, PLANT, PROFILE, REPORT_DIR, SEED

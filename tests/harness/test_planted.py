@@ -5,7 +5,8 @@ import os
 import pytest
 
 from core.tasks import TaskQueue
-from harness.planted import DEFECTS, PLANTED_VARIABLE, Change, planted, planted_by_parent
+from harness.inherited import PLANTED_VARIABLE, planted_by_parent
+from harness.planted import DEFECTS, Change, planted
 from tests.harness.sources import scenario_names
 
 GROUPS = ("claiming", "leases", "durability", "backup", "restore", "retention", "maintenance")

@@ -210,7 +210,7 @@ def test_a_planted_defect_is_in_every_process_and_in_the_report(gate):
     gate.scenarios(
         """
         from core.tasks import TaskQueue
-        from harness.planted import PLANTED_VARIABLE
+        from harness.inherited import PLANTED_VARIABLE
 
         def test_it_is_planted(queue_settings):
             "The verb is replaced, and children will learn of it."
