@@ -7,8 +7,11 @@ USAGE = 2
 """The command line makes no sense, or asks for something that needs ``--yes`` without it."""
 INTERRUPTED = 130
 """Ctrl-C; as a shell reports a process that died of it."""
-SIGNALLED = 128
-"""And the number of the signal that ended it; as a shell reports a process that died of it."""
+HUNG_UP = 129
+"""The terminal was closed; what was started is ended. Where a verb does not look after that the
+system ends it, and a shell reports the same."""
+TERMINATED = 143
+"""SIGTERM; likewise."""
 
 HEALTH_OK = 0
 HEALTH_WARNING = 1

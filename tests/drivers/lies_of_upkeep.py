@@ -7,6 +7,7 @@ from pathlib import Path
 from lies import Lie, caught_by
 
 from core.clock import SystemClock
+from core.errors import QueueError
 from harness.drivers.core_driver import write
 
 
@@ -83,6 +84,25 @@ class RestoresLeases(Lie):
         answer = super()._restore(request)
         self.sql("UPDATE task_queue SET status = 'leased' WHERE id = 1")
         return answer
+
+
+@caught_by("restore", "restore must be refused with invalid or error, and was done")
+class RestoresRuins(Lie):
+    def _restore(self, request):
+        try:
+            return super()._restore(request)
+        except QueueError:
+            return {}
+
+
+@caught_by("restore", "the tasks are as before")
+class RefusesTooLate(Lie):
+    def _restore(self, request):
+        try:
+            return super()._restore(request)
+        except QueueError:
+            self.sql("UPDATE task_queue SET attempts = attempts + 1")
+            raise
 
 
 @caught_by("restore", "driver .* has ended")

@@ -6,10 +6,12 @@ from pathlib import Path
 import driver_document
 import pytest
 
+from harness.drivers.client import STDERR_BYTES
 from harness.drivers.command import CLOCK, CORE, DB, DURABILITY, NEEDS, CommandError, DriverCommand
 from harness.drivers.fields import Field, Kind, problem_of
 from harness.drivers.operations import (
     CAPABILITIES,
+    MAINTENANCE,
     OPERATIONS,
     OUTCOMES,
     TASK,
@@ -19,6 +21,7 @@ from harness.drivers.operations import (
 from harness.drivers.promises import core_capabilities
 from harness.drivers.protocol import (
     LINE_BYTES,
+    NESTED_LEVELS,
     VERSION,
     Capabilities,
     ErrorCode,
@@ -63,12 +66,27 @@ def test_no_operation_is_specified_that_is_not_there():
         driver_document.errors(),
         [f"| `{place}` |" for place in (DB, CLOCK, DURABILITY)],
         [f"at most {LINE_BYTES} bytes long", f"the version of this protocol: {VERSION}"],
+        [f"nested more than {NESTED_LEVELS} levels deep", "It has 64 bits with its sign"],
+        [f"said\n  more than {STDERR_BYTES} bytes", f"`has said more than {STDERR_BYTES} bytes on"],
     ],
-    ids=["capabilities", "task", "errors", "places", "figures"],
+    ids=["capabilities", "task", "errors", "places", "figures", "limits", "standard-error"],
 )
 def test_what_is_declared_is_specified(rows):
     """Capabilities, the fields of a task, errors with their outcomes, places and figures."""
     assert [row for row in rows if row not in DOCUMENT] == []
+
+
+def test_no_scenario_asks_for_maintenance_by_a_driver():
+    """As the document says. Where one does from now on, its last section has to say so."""
+    scenarios = (Path(__file__).parents[2] / "scenarios").glob("*.py")
+    needs = [
+        re.findall(r"needs\(([^)]*)\)", path.read_text(encoding="utf-8")) for path in scenarios
+    ]
+    named = set(re.findall(r'"([\w-]+)"', " ".join(word for words in needs for word in words)))
+
+    assert "leases" in named
+    assert named.isdisjoint(MAINTENANCE)
+    assert "maintenance are asked by no scenario" in DOCUMENT
 
 
 def test_the_session_of_the_document_is_right():

@@ -24,7 +24,7 @@ WRONG = DriverWrongError("driver w said something wrong: line 7")
 class WrongWorker:
     """A worker whose driver is wrong in everything."""
 
-    name = "w"
+    name, history = "w", None
     driver = SimpleNamespace(exit_status=None)
 
     def _is_asked(self, *_asked, **_settings):

@@ -18,6 +18,7 @@ from ..speaking import speaking
 
 _TONES: dict[str, Tone] = {"ok": "good", "WRONG": "bad", "not declared": "faint"}
 _NAME_WIDTH = 14
+_CODES = {"SIGTERM": exits.TERMINATED, "SIGHUP": exits.HUNG_UP}
 
 driver = typer.Typer(
     name="driver", no_args_is_help=False, help="Programs that stand between the gate and a queue."
@@ -75,7 +76,7 @@ def _ending_by_signal() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in _CODES if hasattr(signal, name)]
     before = {number: signal.signal(number, _end) for number in numbers}
     try:
         yield
@@ -85,7 +86,7 @@ def _ending_by_signal() -> Iterator[None]:
 
 
 def _end(number: int, _frame: object) -> None:
-    raise SystemExit(exits.SIGNALLED + number)
+    raise SystemExit(_CODES[signal.Signals(number).name])
 
 
 def _known(names: list[str]) -> list[str]:

@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 from harness.drivers.check.trial import HELD, Check, Trial
-from harness.drivers.client import DriverError, Pending
+from harness.drivers.client import Driver, DriverError, Pending
 from harness.drivers.operations import CHECKPOINT_MODES
-from harness.drivers.protocol import Message
+from harness.drivers.protocol import ErrorCode, Message
 
 _TASKS_COUNT = 40
 _ROUNDS_OF_ACKS = (1, 7, 13)
@@ -75,6 +75,7 @@ def restore(trial: Trial) -> None:
     trial.ask(driver, "restore", path=str(path))
     _as_in_the_backup(trial, trial.snapshot(driver), put_in)
     trial.ask(driver, "complete", task=trial.claim(driver))
+    _refuses_a_ruin(trial, driver)
     driver.close()
     _empty_wal(trial)
     _destroy_header(trial.database)
@@ -82,6 +83,17 @@ def restore(trial: Trial) -> None:
     trial.ask(again, "restore", path=str(path))
     _as_in_the_backup(trial, trial.snapshot(again), put_in)
     trial.claim(again)
+
+
+def _refuses_a_ruin(trial: Trial, driver: Driver) -> None:
+    ruin = _backup(trial, trial.folder / "ruins")
+    _destroy_header(ruin)
+    before = trial.snapshot(driver)
+    refused = (ErrorCode.INVALID, ErrorCode.ERROR)
+    trial.refused(driver.send("restore", path=str(ruin)), *refused)
+    trial.require(
+        trial.snapshot(driver) == before, "a ruin was not restored: the tasks are as before"
+    )
 
 
 def checkpoint(trial: Trial) -> None:
