@@ -63,6 +63,14 @@ def same_file(first: str, second: str) -> bool:
     return os.path.normcase(first) == os.path.normcase(second)
 
 
+def moment_of(path: Path, manifest: Manifest | None) -> int | None:
+    """Return when the backup was made, UTC milliseconds, as its manifest or else its name tells."""
+    if manifest is not None:
+        return manifest.created_ms
+    read = naming.read_file_name(path)
+    return None if read is None else naming.local_to_ms(read.local_time)
+
+
 def read_catalog(folder: Path, source: Path) -> list[BackupInfo]:
     """Return the backups in the folder, newest first; drafts and links are not among them.
 
@@ -99,11 +107,13 @@ def _read(path: Path, source: Path) -> BackupInfo | None:
     except FileNotFoundError:
         # Another run has removed it since the folder was read.
         return None
+    created_ms = moment_of(path, manifest)
+    assert created_ms is not None, "the name was read"
     return BackupInfo(
         path=path,
         name=read.name,
         size_bytes=size_bytes,
-        created_ms=manifest.created_ms if manifest else naming.local_to_ms(read.local_time),
+        created_ms=created_ms,
         manifest=manifest,
         manifest_problem=problem,
         ours=named is None or same_file(named, str(source)),

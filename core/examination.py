@@ -16,6 +16,9 @@ from .waiting import WaitingTasks, read_waiting
 
 NAMED_MOST = 10
 """How many tasks or workers a message names before it only counts them."""
+RECOVER = "--recover"
+"""What ends a restore that was cut off, which knows itself what it restores."""
+_ABOUT_BACKUPS = ("backup", "restore", "prune")
 
 
 @dataclass
@@ -47,8 +50,11 @@ class Case:
     metrics: dict[str, Metric] = field(default_factory=dict)
 
     def command(self, verb: str, options: str = "") -> str:
-        """Return the command line of a verb for this database."""
-        return f'queuedrill {verb} --db "{self.path}"' + (f" {options}" if options else "")
+        """Return the command line of a verb for this database, and for its backups' folder."""
+        words = [f'queuedrill {verb} --db "{self.path}"']
+        if self.backup_dir is not None and verb in _ABOUT_BACKUPS and options != RECOVER:
+            words.append(f'--backup-dir "{self.backup_dir}"')
+        return " ".join([*words, options] if options else words)
 
 
 @dataclass

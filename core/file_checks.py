@@ -7,7 +7,7 @@ from pathlib import Path
 from .backup import QueueBackup
 from .defects import has_wal_reset_defect, version_of
 from .errors import InterruptedRestoreError
-from .examination import Case, FileCheck, Outcome, held_against
+from .examination import RECOVER, Case, FileCheck, Outcome, held_against
 from .files import free_bytes
 from .findings import Level
 from .intent import intent_path, read_intent
@@ -41,7 +41,7 @@ def check_restore(case: Case) -> Outcome:
         return Outcome(Level.OK, "none", "No restore is under way or was cut off.")
     if is_held(case.path):
         return Outcome(Level.WARNING, "under way", "A restore is under way now.")
-    command = case.command("restore", "--recover")
+    command = case.command("restore", RECOVER)
     try:
         intent = read_intent(case.path)
     except ValueError as error:
@@ -77,7 +77,7 @@ def check_backups(case: Case) -> Outcome:
     listed = len(backups.list_backups())
     newest = backups.newest_verified()
     case.metrics["backups"] = listed
-    command = case.command("backup", _folder_option(case.backup_dir))
+    command = case.command("backup")
     if newest is None:
         others = f"; none of the {listed} there can be verified" if listed else ""
         message = f"There is no verified backup in {backups.folder}{others}."
@@ -130,10 +130,6 @@ def has_backups(case: Case) -> bool:
         return bool(QueueBackup(case.path, case.backup_dir).list_backups())
     except (OSError, sqlite3.Error):
         return False
-
-
-def _folder_option(folder: Path | None) -> str:
-    return "" if folder is None else f'--backup-dir "{folder}"'
 
 
 def _from_the_future(backup: Path, ahead_h: float, outcome: Outcome) -> Outcome:

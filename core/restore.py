@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import files, placement, quarantine, recovery, staging
+from .catalog import moment_of
 from .clock import Clock, Deadline
 from .connection import Connect
 from .copying import ProgressCallback
@@ -30,6 +31,7 @@ from .errors import (
 from .intent import RestoreIntent, Route, intent_path, remove_intent, write_intent
 from .intent import clear_leftovers as clear_notes
 from .locks import maintenance_lock
+from .manifest import Manifest
 from .paths import wal_of
 from .quarantine import QuarantineRecord
 from .staging import Staged
@@ -55,7 +57,8 @@ class RestoreResult:
             state could not be read.
         tasks_to_run_again: tasks that were finished and are not any more; None likewise.
         backup_age_s: seconds between the backup's snapshot and the restore; what was done in
-            them is what the two numbers above count. None for an undo.
+            them is what the two numbers above count. None for an undo, and for a backup that has
+            neither a manifest nor a name that tells.
         phases_s: seconds of each phase.
     """
 
@@ -104,8 +107,7 @@ class Restorer:
                 proof = verify(backup, connect=self.connect, clock=self.clock, live=self.database)
             if not proof.ok:
                 raise BackupInvalidError(path=str(backup), detail=str(proof))
-            created_ms = proof.manifest.created_ms if proof.manifest else None
-            age_s = None if created_ms is None else (self.clock.now_ms() - created_ms) / 1000
+            age_s = self._age_s(backup, proof.manifest)
 
             def stage(path: Path, restore_id: str, page_size: int) -> Staged:
                 return staging.stage_backup(
@@ -118,6 +120,10 @@ class Restorer:
                 )
 
             return self._replace(backup, stage, needed=backup.stat().st_size, age_s=age_s)
+
+    def _age_s(self, backup: Path, manifest: Manifest | None) -> float | None:
+        created_ms = moment_of(backup, manifest)
+        return None if created_ms is None else (self.clock.now_ms() - created_ms) / 1000
 
     def undo(self) -> RestoreResult:
         """Bring back what the last restore replaced; see ``QueueBackup.undo_restore``."""

@@ -422,11 +422,12 @@ def test_writer_at_work_loses_nothing_to_archiving(database, spawn):
     assert set(acknowledged) == set(in_queue(database.path))
 
 
-def test_task_that_another_table_refers_to_stays(database):
+@pytest.mark.parametrize("when", ["", "DEFERRABLE INITIALLY DEFERRED"])
+def test_task_that_another_table_refers_to_stays(database, when):
     """A foreign table's reference keeps its task in the queue, and the error says why."""
     fill(database.path, 1, status="completed", finished_at="2026-11-01 00:00:00")
     with rival(database.path) as connection:
-        connection.execute("CREATE TABLE notes (task INTEGER REFERENCES task_queue (id))")
+        connection.execute(f"CREATE TABLE notes (task INTEGER REFERENCES task_queue (id) {when})")
         connection.execute("INSERT INTO notes VALUES (1)")
     with pytest.raises(ArchiveError, match="another table refers"):
         QueueMaintenance(database).archive_finished(0)

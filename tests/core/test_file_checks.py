@@ -78,3 +78,28 @@ def test_backups_elsewhere_are_looked_for_there(queue_path, tmp_path):
     there = checked(queue_path, backup_dir=tmp_path / "there").finding("backups.age")
     assert there.level is Level.OK
     assert checked(queue_path).finding("backups.age").level is Level.CRITICAL
+
+
+def test_every_command_about_backups_looks_where_they_are(queue_path, tmp_path):
+    """A folder that the caller named is in the command that restores from it or thins it out."""
+    folder = tmp_path / "else where"
+    QueueBackup(queue_path, folder).create_backup()
+    no_room = Thresholds(free_disk_gb=AtLeast(10**9, 10**9))
+    pruned = checked(queue_path, backup_dir=folder, thresholds=no_room).finding("disk.free")
+    queue_path.write_bytes(b"garbage" * 1000)
+
+    restored = checked(queue_path, backup_dir=folder).finding("file.opens")
+
+    option = f'--backup-dir "{folder}"'
+    assert pruned.command == f'queuedrill prune --db "{queue_path}" {option}'
+    assert restored.command == f'queuedrill restore --db "{queue_path}" {option}'
+    assert "backup-dir" not in checked(queue_path).finding("file.opens").command
+
+
+def test_ending_a_restore_needs_no_backups(queue_path, tmp_path):
+    """What was cut off knows itself what it restores."""
+    intent_path(queue_path).write_bytes(b"{")
+
+    found = checked(queue_path, backup_dir=tmp_path / "else where").finding("file.restore")
+
+    assert found.command == f'queuedrill restore --db "{queue_path}" --recover'

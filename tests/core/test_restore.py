@@ -47,6 +47,7 @@ from core.errors import (
 from core.intent import intent_path, write_intent
 from core.locks import maintenance_lock
 from core.manifest import manifest_path
+from core.naming import file_name
 from core.paths import sides
 from core.timestamps import parse
 
@@ -228,6 +229,16 @@ def test_cost_counts_what_is_gone_and_what_runs_again(backup, made, clock):
     assert result.route == "interface"
     assert result.seconds == sum(result.phases_s.values())
     assert set(result.phases_s) == {"verify", "stage", "replace", "compare"}
+
+
+def test_age_of_a_backup_of_the_old_kind_is_the_one_its_name_tells(backup, clock):
+    """Without a manifest the age comes from the name, as in the list; else it is not known."""
+    name = file_name("daily", clock.now_ms() - 7_200_000, 1)
+    old = make_legacy(backup.path, backup.folder / name)
+    nameless = make_legacy(backup.path, backup.folder / "copy.db")
+
+    assert backup.restore_backup(old).backup_age_s == pytest.approx(7200, abs=1)
+    assert backup.restore_backup(nameless).backup_age_s is None
 
 
 def test_cost_is_nothing_where_nothing_happened(backup):
