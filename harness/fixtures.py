@@ -1,5 +1,6 @@
 """The fixtures of the scenarios; loaded by ``scenarios/conftest.py``."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -18,6 +19,7 @@ from harness.evidence import Evidence
 from harness.history import History
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
+from harness.patient import Patient
 from harness.promises import PromiseLog
 from harness.settings import Settings
 from harness.subject import Subject, look_at, look_once
@@ -96,6 +98,14 @@ def queue_path(scratch: Path, queue_settings: Settings) -> Path:
     words = queue_settings.command().words(path)
     with Driver(words, name="maker", stderr_path=scratch / "maker.stderr"):
         return path
+
+
+@pytest.fixture
+def patient(queue_path: Path) -> Iterator[Patient]:
+    """A queue to be made worse and mended again."""
+    patient = Patient(queue_path)
+    with contextlib.closing(patient.database):
+        yield patient
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 Claim: damage that SQLite or a digest can show is found before anybody works on it, and a sound
 file raises nothing.
 Faults: destroyed-header, zeroed-page (table, index, last), truncated-file, garbage-file,
-damaged-wal, flipped-bit (in a backup), no-fault.
+damaged-wal, foreign-wal, flipped-bit (in an index, in a backup), no-fault.
 Method: a queue that nobody has open is judged before and under the damage; the findings that are
 new name the check that saw it. A backup is verified and restored under the damage.
 A failure means: a damaged queue or backup passes for a sound one, or a sound one for damaged.
@@ -30,6 +30,7 @@ from harness.faults import (
     DestroyedHeader,
     Fault,
     FlippedBit,
+    ForeignWal,
     GarbageFile,
     NoFault,
     TruncatedFile,
@@ -43,6 +44,7 @@ pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
 TASKS_COUNT = 120
 FILLING = "x" * 400
+LAST_KEY = "the-last-key"
 
 Choose = Callable[[Path], Fault[Path]]
 
@@ -82,11 +84,23 @@ def _payload_bit(path: Path) -> Fault[Path]:
     return FlippedBit(offset=offset + len(FILLING) // 2)
 
 
+def _index_bit(path: Path) -> Fault[Path]:
+    """Choose a bit inside a key of an index, which quick_check does not compare with the table."""
+    size = _asked(path, "PRAGMA page_size")
+    sql = "SELECT rootpage FROM sqlite_master WHERE name = 'uq_task_idempotency'"
+    start = (_asked(path, sql) - 1) * size
+    found = path.read_bytes().find(LAST_KEY.encode(), start, start + size)
+    if found < 0:
+        raise Inconclusive("the index does not lie in one page")
+    return FlippedBit(offset=found + len(LAST_KEY) - 1)
+
+
 DAMAGES = (
     Damage("destroyed-header", lambda _path: DestroyedHeader()),
     Damage("zeroed-page-table", _page_of("task_queue")),
     Damage("zeroed-page-index", _page_of("ix_task_type_status")),
     Damage("zeroed-page-last", _last_page),
+    Damage("flipped-bit-index", _index_bit),
     Damage("truncated-file", lambda _path: TruncatedFile(kept=0.5)),
     Damage("truncated-to-nothing", lambda _path: TruncatedFile(kept=0.0)),
     Damage("garbage-file", lambda _path: GarbageFile()),
@@ -100,6 +114,7 @@ def filled(queue_path: Path) -> Path:
         tasks = TaskQueue(database, durability="normal")
         for number in range(TASKS_COUNT):
             tasks.enqueue("t", {"number": number, "filling": FILLING})
+        tasks.enqueue("t", {}, idempotency_key=LAST_KEY)
         QueueBackup(database).create_backup()
     return queue_path
 
@@ -141,6 +156,26 @@ def test_damaged_wal_is_found_before_it_is_replayed(
         seen.get("wal.frames") is Level.CRITICAL, f"the damaged -wal was told as {seen}"
     )
     evidence.require(kept == 20, f"the check itself cost {20 - kept} of 20 tasks")
+
+
+def test_wal_of_another_database_is_found_before_it_is_replayed(
+    queue_path: Path, crew: Crew, ledger: Ledger, evidence: Evidence
+) -> None:
+    """A -wal that a copy over the old file left behind is told, with the command that mends it."""
+    producer = crew.start(queue_path, "producer")
+    fill([producer], 20)
+    producer.driver.kill()
+    before = _levels(queue_path)
+
+    with ledger.injected(ForeignWal(), queue_path) as sighting:
+        found = {each.id: each for each in _new_findings(queue_path, before)}
+        sighting.effect = f"found by: {_names(list(found.values())) or 'no check'}"
+
+    told = found.get("wal.owner")
+    evidence.require(
+        told is not None and told.level is Level.CRITICAL, f"the foreign -wal was told as {found}"
+    )
+    evidence.require(told is not None and "restore" in told.command, "it does not name the restore")
 
 
 def test_undamaged_queue_raises_nothing(filled: Path, ledger: Ledger, evidence: Evidence) -> None:

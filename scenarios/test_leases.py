@@ -19,10 +19,10 @@ import pytest
 from core.clock import ManualClock, SystemClock
 from core.database import QueueDatabase
 from core.health import check_health
-from core.leases import stale_leases
 from core.maintenance import QueueMaintenance
 from core.task import Task
 from core.tasks import TaskQueue
+from core.thresholds import Thresholds
 from core.timestamps import to_datetime
 from harness.checkers import CHECKERS, Record, completed_once, judge
 from harness.crew import Crew
@@ -65,8 +65,6 @@ FORMATS: dict[str, Format] = {
     "epoch-ms": lambda end: int(end.timestamp() * 1000),
 }
 """The end of a lease, as programs in the field write it."""
-
-UNREADABLE = {"null": None, "empty": "", "word": "soon", "time-alone": "12:00"}
 
 
 @pytest.fixture
@@ -371,10 +369,11 @@ def _row(database: QueueDatabase) -> tuple[object, ...]:
     return tuple(row)
 
 
-def _stale_count(database: QueueDatabase) -> int:
-    """Return how many the health check would tell; it uses this very rule."""
-    now_ms = database.clock.now_ms()
-    return len(stale_leases(database.connection(), now_ms, TIMEOUT_S).stale)
+def _stale_count(database: QueueDatabase) -> object:
+    """Return how many the health check tells."""
+    limits = Thresholds(stale_after_s=TIMEOUT_S)
+    report = check_health(database, thresholds=limits, clock=database.clock)
+    return report.finding("leases.stale").observed
 
 
 def _log_count(queue_path: Path) -> int:

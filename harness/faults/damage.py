@@ -26,6 +26,8 @@ from core.paths import sides, wal_of
 from harness.faults.fault import Sighting
 
 _HEADER_BYTES = 100
+# Of writing and of reading: 1 with a rollback journal, 2 with a -wal.
+_FORMAT_VERSIONS_AT = 18
 _WAL_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 Contents = dict[Path, bytes | None]
@@ -101,6 +103,33 @@ class LeftOverWal(FileFault):
     def damage(self, database: Path) -> None:
         """Delete the database alone."""
         database.unlink()
+
+
+@dataclass(frozen=True)
+class ForeignWal(FileFault):
+    """A backup is copied over the queue, and the -wal of the old file stays beside it.
+
+    Simulated by a header that says of the file what it says of such a copy: no write-ahead log.
+    Survivable because who looks before he opens the file sees that the -wal is not its own; SQLite
+    replays it (https://www.sqlite.org/howtocorrupt.html, section 1.4).
+    """
+
+    name: ClassVar[str] = "foreign-wal"
+    asked: ClassVar[str] = "a file without a log of its own put beside the -wal of another"
+
+    @contextlib.contextmanager
+    def inject(self, target: Path) -> Iterator[Sighting]:
+        """Change the file for the body; confirmed only beside a -wal with frames."""
+        wal = wal_of(target)
+        with super().inject(target) as sighting:
+            stays = wal.exists() and wal.stat().st_size > _WAL_HEADER_BYTES
+            sighting.confirmed = sighting.confirmed and stays
+            sighting.evidence += f"; -wal of {wal.stat().st_size if stays else 0} bytes stays"
+            yield sighting
+
+    def damage(self, database: Path) -> None:
+        """Say in the header that the file is in a rollback journal mode."""
+        _write_at(database, _FORMAT_VERSIONS_AT, b"\x01\x01")
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,29 @@ from core.thresholds import AtLeast, AtMost, Thresholds
         (Thresholds().backup_age_h, [(26, "OK"), (26.1, "WARNING"), (50, "WARNING"),
                                      (50.1, "CRITICAL")]),
         (Thresholds().late_tasks, [(0, "OK"), (1, "WARNING"), (10**9, "WARNING")]),
+        (Thresholds().unknown_status, [(0, "OK"), (1, "WARNING"), (10**9, "WARNING")]),
+        (Thresholds().unreadable_leases, [(0, "OK"), (1, "WARNING"), (10, "WARNING"),
+                                          (11, "CRITICAL")]),
+        (Thresholds().far_leases, [(0, "OK"), (1, "WARNING"), (10, "WARNING"), (11, "CRITICAL")]),
+        (Thresholds().never_run, [(0, "OK"), (1, "WARNING"), (10, "WARNING"), (11, "CRITICAL")]),
+        (Thresholds().waiting_h, [(1, "OK"), (1.1, "WARNING"), (24, "WARNING"),
+                                  (24.1, "CRITICAL")]),
+        (Thresholds().held_h, [(6, "OK"), (6.1, "WARNING"), (24, "WARNING"), (24.1, "CRITICAL")]),
+        (Thresholds().clock_ahead_s, [(300, "OK"), (301, "WARNING"), (3600, "WARNING"),
+                                      (3601, "CRITICAL")]),
     ],
-    ids=["size", "wal", "fragmentation", "stale-leases", "free-disk", "backup-age", "late-tasks"],
+    ids=["size", "wal", "fragmentation", "stale-leases", "free-disk", "backup-age", "late-tasks",
+         "unknown-status", "unreadable-leases", "far-leases", "never-run", "waiting", "held",
+         "clock"],
 )  # fmt: skip
 def test_limit_is_kept_at_its_figure_and_passed_just_beyond(threshold, steps):
     """At exactly the limit it is kept; the smallest step beyond passes it."""
     assert [(observed, threshold.judge(observed)) for observed, _level in steps] == steps
+
+
+def test_grace_and_longest_lease_are_those_of_the_runbook():
+    """A lease is stale five minutes after its end, and no lease makes sense beyond a day."""
+    assert (Thresholds().stale_after_s, Thresholds().lease_horizon_s) == (300, 86_400)
 
 
 @pytest.mark.parametrize("threshold", [AtMost(1, 2), AtLeast(2, 1)])
