@@ -24,6 +24,7 @@ from core.backup import QueueBackup
 from core.checkpoint import TIMEOUT_SECONDS as CHECKPOINT_S
 from core.database import BUSY_TIMEOUT_MS, QueueDatabase
 from core.maintenance import QueueMaintenance
+from core.paths import wal_of
 from core.tasks import TaskQueue
 from harness.bench import (
     KEPT_OUT,
@@ -322,6 +323,29 @@ def test_checkpoint_behind_a_stuck_reader_says_what_is_left(
     evidence.require(left > 0, f"the reader held nothing back: {result}")
     evidence.require(not result["complete"], f"it says it is complete and is not: {result}")
     evidence.require(afterwards["complete"], f"with nobody in its way it left some: {afterwards}")
+    length = wal_of(seeded.path).stat().st_size
+    evidence.require(
+        (length == 0) == (mode == "TRUNCATE"), f"{mode} left a -wal of {length} bytes behind"
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_checkpoint_beside_a_reader_of_the_newest_state_waits_as_its_mode_says(
+    mode: str, seeded: QueueDatabase, ledger: Ledger, evidence: Evidence
+) -> None:
+    """A reader who needs no old page stands in the way of the modes that begin the -wal anew."""
+    maintenance = QueueMaintenance(seeded)
+    TaskQueue(seeded).enqueue("t", {})
+    with ledger.injected(StuckReader(), seeded.path) as sighting:
+        result = maintenance.checkpoint(mode, timeout_seconds=RIVAL_TIMEOUT_S)
+        sighting.effect = f"busy {result['busy']}, complete {result['complete']}"
+
+    evidence.measure("waited", result["seconds"], "s")
+    begins_anew = mode in ("RESTART", "TRUNCATE")
+    evidence.require(result["log"] == result["checkpointed"], f"it left frames behind: {result}")
+    evidence.require(
+        result["complete"] != begins_anew, f"{mode} beside a reader says complete: {result}"
+    )
 
 
 def _add_pages(database: QueueDatabase, table: str, size_bytes: int) -> None:
