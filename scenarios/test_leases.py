@@ -5,8 +5,9 @@ lease's end is written; a live holder keeps its task for as long as it asked, an
 touch it; a task that kills its workers ends in dead_letter.
 Faults: killed-worker, suspended-worker.
 Method: leases in every known format, at the moment up to which they are live and a millisecond
-later, are handed to health and clean-up; real workers are killed and suspended with tasks in hand,
-start beside others, and claim what they have lost.
+later, and others a millisecond before and after their end, are handed to health and clean-up; real
+workers are killed and suspended with tasks in hand, start beside others, and claim what they have
+lost.
 A failure means: a crashed worker's tasks are stuck for ever, or a live worker's are done twice.
 """
 
@@ -38,7 +39,6 @@ from harness.worker import Worker
 pytestmark = pytest.mark.scenario
 
 TIMEOUT_S = 300
-JUST_S = 0.001
 SHORT_LEASE_S = 0.4
 SHORTEST_LEASE_S = 0.02
 EXACT_LEASE_S = 0.7
@@ -98,7 +98,7 @@ def test_stale_lease_is_freed_and_live_one_is_not(
     clock.advance_s(TIMEOUT_S)
     too_early = maintenance.cleanup_stale_leases(TIMEOUT_S)
     told_early = _stale_count(database)
-    clock.advance_s(JUST_S)
+    clock.advance_s(MILLISECOND_S)
     told = _stale_count(database)
     freed = maintenance.cleanup_stale_leases(TIMEOUT_S)
 

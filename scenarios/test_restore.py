@@ -120,6 +120,7 @@ def test_restore_after_disaster_accounts_for_every_task(
     evidence.require(
         not any(_held(task) for task in restored), "a lease of a dead worker was restored"
     )
+    evidence.require(result.leases_released >= 1, "the holder's lease was not told as released")
     _require_told(evidence, reckoning, result)
     evidence.require(result.leases_released >= 1, "the holder's lease was not told as released")
     record = Record(
