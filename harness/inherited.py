@@ -11,10 +11,15 @@ def planted_by_parent() -> AbstractContextManager[None]:
     """Have the defect in this process that the process which started it has.
 
     Every worker asks at its start: the defects are only loaded where there is one.
+
+    Raises:
+        SystemExit: there is no defect of that name.
     """
     name = os.environ.get(PLANTED_VARIABLE)
     if name is None:
         return nullcontext()
     from harness.planted import DEFECTS, planted  # noqa: PLC0415 - see above
 
+    if name not in DEFECTS:
+        raise SystemExit(f"{PLANTED_VARIABLE}: there is no defect {name!r}")
     return planted(DEFECTS[name])

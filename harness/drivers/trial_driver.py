@@ -104,6 +104,7 @@ def main() -> int:
     trap, verb = _trap(given)
     sys.stdout = Output(sys.stdout.buffer, trap)
     if given.defect is not None:
+        # As if this one had been started by a run that has it.
         os.environ[PLANTED_VARIABLE] = given.defect
     with planted_by_parent():
         serve(TrialDriver(given.db, clock, trap, verb))

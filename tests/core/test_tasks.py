@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from doors import Door
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -751,21 +752,26 @@ def test_read_only_queue_refuses_to_change(queue_path):
             TaskQueue(database).claim("w")
 
 
-def test_commit_that_fails_is_unknown_and_a_key_makes_the_second_try_harmless(database, tasks):
+@pytest.mark.parametrize("done", [False, True])
+def test_commit_that_fails_is_unknown_and_a_key_makes_the_second_try_harmless(database, done):
     """A failed COMMIT is neither done nor undone to the caller; the key settles it."""
-    connection = database.connection()
-    connection.execute("CREATE TABLE parents (id INTEGER PRIMARY KEY)").close()
-    connection.execute(
-        "CREATE TABLE children (id REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)"
-    ).close()
-    connection.execute(
-        "CREATE TRIGGER spoil AFTER INSERT ON task_queue BEGIN INSERT INTO children VALUES (1); END"
-    ).close()
-    with pytest.raises(CommitUnknownError):
-        tasks.enqueue("t", 1, idempotency_key="k")
-    connection.execute("DROP TRIGGER spoil").close()
-    first = tasks.enqueue("t", 1, idempotency_key="k")
-    assert tasks.enqueue("t", 1, idempotency_key="k") == first
+    struck = []
+
+    def strike(_uri, connection, sql):
+        if sql == "COMMIT" and not struck:
+            struck.append(sql)
+            connection.execute("COMMIT" if done else "ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+
+    with QueueDatabase(database.path, connect=Door(strike)) as behind:
+        tasks = TaskQueue(behind)
+        with pytest.raises(CommitUnknownError):
+            tasks.enqueue("t", 1, idempotency_key="k")
+        assert database.connection().execute("SELECT count(*) FROM task_queue").fetchall() == [
+            (int(done),)
+        ]
+        first = tasks.enqueue("t", 1, idempotency_key="k")
+        assert tasks.enqueue("t", 1, idempotency_key="k") == first
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 3), ("normal", 1)])

@@ -80,7 +80,7 @@ def test_a_defect_that_nobody_planted_is_refused(start, tmp_path):
     with pytest.raises(DriverError):
         start("w", "--defect", "none")
 
-    assert "invalid choice: 'none'" in (tmp_path / "w.stderr").read_text(encoding="utf-8")
+    assert "there is no defect 'none'" in (tmp_path / "w.stderr").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("op", ["enqueue", "complete"])
