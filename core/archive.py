@@ -13,7 +13,7 @@ from pathlib import Path
 from .archivefile import ArchiveFile, Pending, check_path
 from .connection import Connection
 from .database import QueueDatabase
-from .errors import ArchiveError
+from .errors import ArchiveError, CommitUnknownError
 from .leases import shown
 from .schema import FINISHED
 from .timestamps import parse
@@ -163,11 +163,15 @@ class _Mover:
                         self.reader.delete(connection, copy.task_id)
                         deleted.append(copy)
                     (changed if state == "changed" else gone).append(copy)
-        except sqlite3.IntegrityError as error:
+        except (sqlite3.IntegrityError, CommitUnknownError) as error:
+            # A reference may be checked only at COMMIT, before that writes anything.
+            if not isinstance(error.__cause__ or error, sqlite3.IntegrityError):
+                raise
             raise ArchiveError(
                 path=str(self.database.path),
                 archive=str(self.archive.path),
-                detail=f"another table refers to the tasks, so they cannot leave ({error})",
+                detail="another table refers to the tasks, so they cannot leave "
+                f"({error.__cause__ or error})",
             ) from error
         lock_s = self.database.clock.monotonic_s() - start_s
         self.result.longest_lock_seconds = max(self.result.longest_lock_seconds, lock_s)

@@ -249,10 +249,6 @@ class QueueDatabase:
     def _commit(self, connection: Connection) -> None:
         try:
             connection.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            # A deferred foreign key does not hold; that is found before anything is written.
-            _roll_back(connection)
-            raise
         except sqlite3.Error as error:
             _roll_back(connection)
             raise CommitUnknownError(path=str(self.path), detail=str(error)) from error

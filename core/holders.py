@@ -14,6 +14,8 @@ from .paths import sides
 # https://www.sqlite.org/fileformat2.html#the_lock_byte_page: PENDING, RESERVED, then 510 SHARED.
 _PENDING_BYTE = 0x40000000
 _LOCK_BYTES = 512
+# https://www.sqlite.org/walformat.html, section 2.3: the writer's lock is a byte of the -shm.
+_WAL_WRITER_BYTE = 120
 _COMMAND_MOST = 120
 
 
@@ -48,7 +50,17 @@ def find_holders(database: Path) -> tuple[bool, list[Holder]]:
     return bool(pids), [Holder(pid or None, _command(pid)) for pid in sorted(pids)]
 
 
+def find_writer(database: Path) -> Holder | None:
+    """Return who holds the writer lock, where the system tells; nobody waits for being asked."""
+    pid = _writing(database)
+    return None if pid is None else Holder(pid or None, _command(pid))
+
+
 if sys.platform == "win32":
+
+    def _writing(_database: Path) -> int | None:
+        """Return None: Windows does not tell whose a lock is."""
+        return None
 
     def _holding(database: Path) -> set[int]:
         """Return {0} (a process that cannot be named) if any has the database open.
@@ -72,25 +84,34 @@ else:
         return found | _locking(database) if database.is_file() else found
 
     def _locking(database: Path) -> set[int]:
-        """Return the ids of processes that hold a POSIX lock on the database; 0 for unknown.
+        """Return the ids of processes that hold a POSIX lock on the database; 0 for unknown."""
+        found = (
+            _lock_holder(database, _PENDING_BYTE, _LOCK_BYTES),
+            _lock_holder(database, _PENDING_BYTE + 2, _LOCK_BYTES - 2),
+        )
+        return {pid for pid in found if pid is not None}
+
+    def _writing(database: Path) -> int | None:
+        """Return the id of the process that holds the writer lock, 0 for unknown, None for none."""
+        shm = database.with_name(database.name + "-shm")
+        for file, byte in ((shm, _WAL_WRITER_BYTE), (database, _PENDING_BYTE + 1)):
+            pid = _lock_holder(file, byte, 1) if file.is_file() else None
+            if pid is not None:
+                return pid
+        return None
+
+    def _lock_holder(file: Path, start: int, length: int) -> int | None:
+        """Return who holds a lock on one of the bytes.
 
         F_GETLK asks and takes no lock, so it delays nobody.
         """
-        found = set()
-        descriptor = os.open(database, os.O_RDONLY)
+        descriptor = os.open(file, os.O_RDONLY)
         try:
-            for kind, start, length in (
-                (fcntl.F_WRLCK, _PENDING_BYTE, _LOCK_BYTES),
-                (fcntl.F_WRLCK, _PENDING_BYTE + 2, _LOCK_BYTES - 2),
-            ):
-                pid = _lock_holder(descriptor, kind, start, length)
-                if pid is not None:
-                    found.add(pid)
+            return _asked(descriptor, fcntl.F_WRLCK, start, length)
         finally:
             os.close(descriptor)
-        return found
 
-    def _lock_holder(descriptor: int, kind: int, start: int, length: int) -> int | None:
+    def _asked(descriptor: int, kind: int, start: int, length: int) -> int | None:
         if sys.platform == "darwin":
             shape, question = "@qqihh", (start, length, 0, kind, os.SEEK_SET)
             answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(shape, *question))

@@ -13,9 +13,11 @@ from .attempts import Outcome
 from .checkpoint import TIMEOUT_SECONDS as CHECKPOINT_SECONDS
 from .checkpoint import CheckpointResult, Mode, check_mode, checkpoint
 from .database import QueueDatabase
+from .errors import DatabaseBusyError, QueueError
 from .integrity import integrity_check
 from .journal import enable_wal
 from .locks import maintenance_lock
+from .observer import look
 from .paths import resolve
 from .releasing import TIMEOUT_SECONDS as STALE_SECONDS
 from .releasing import ReleasedLeases, release_one, release_stale
@@ -335,7 +337,29 @@ class QueueMaintenance:
         with maintenance_lock(
             self.database.path, verb, wait_s=self.wait_s, clock=self.database.clock
         ):
-            yield
+            try:
+                yield
+            except DatabaseBusyError as error:
+                told = _told_by_whom(error, self.database.path)
+                if told is None:
+                    raise
+                raise told from error
+
+
+def _told_by_whom(error: DatabaseBusyError, path: Path) -> DatabaseBusyError | None:
+    """Return the error with who keeps the database locked, or None where that cannot be seen."""
+    try:
+        seen = look(path)
+    except (QueueError, OSError):
+        return None
+    holders = [holder for holder in seen.holders if holder.pid != os.getpid()]
+    if seen.writer is not None:
+        who = f"The writer lock is held by {seen.writer}."
+    elif holders:
+        who = f"It is open in {', '.join(map(str, holders))}."
+    else:
+        return None
+    return DatabaseBusyError(f"{error} {who}", **error.facts)
 
 
 def _default_archive(database: QueueDatabase) -> Path:

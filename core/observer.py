@@ -17,7 +17,7 @@ from typing import Any, Literal
 from . import wal
 from .errors import DatabaseIOError, NotEnoughSpaceError, OperationTimeoutError
 from .files import copy, free_bytes, make_folder, remove, sha256
-from .holders import Holder, find_holders
+from .holders import Holder, find_holders, find_writer
 from .paths import sides, wal_of
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -47,12 +47,14 @@ class Seen:
         holders: those that could be named; best effort.
         walk: the frames of its -wal; None while somebody holds it, since it moves then.
         journal: the journal mode that the file's header names; None where there is no header.
+        writer: who holds the writer lock; None where nobody does, or the system does not tell.
     """
 
     held: bool
     holders: tuple[Holder, ...]
     walk: wal.WalWalk | None
     journal: Journal | None
+    writer: Holder | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def look(database: Path, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Seen:
     facts = _run(["look", str(database)], database, timeout_s)
     holders = tuple(Holder(**holder) for holder in facts["holders"])
     walk = None if facts["walk"] is None else _walk_from(facts["walk"])
-    return Seen(held=facts["held"], holders=holders, walk=walk, journal=facts["journal"])
+    writer = None if facts["writer"] is None else Holder(**facts["writer"])
+    return Seen(facts["held"], holders, walk, facts["journal"], writer)
 
 
 def copy_unheld(
@@ -184,9 +187,11 @@ def main(arguments: list[str]) -> None:
 
 def _look(database: Path) -> dict[str, Any]:
     held, holders = find_holders(database)
+    writer = find_writer(database)
     return {
         "held": held,
         "holders": [asdict(holder) for holder in holders],
+        "writer": None if writer is None else asdict(writer),
         "walk": None if held else asdict(wal.walk(wal_of(database))),
         "journal": journal_of(database),
     }

@@ -91,6 +91,20 @@ def test_holder_is_said_as_far_as_it_is_known(holder, text):
 
 if sys.platform == "linux":
 
+    @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+    def test_writer_is_told_from_those_who_merely_have_it_open(spawn, queue_path, mode):
+        """Whoever holds the writer lock is named, among others that only read."""
+        idle = spawn(OPEN, queue_path, mode, "idle")
+        assert idle.hear() == "open"
+        assert observer.look(queue_path).writer is None
+        writer = spawn(OPEN, queue_path, mode, "writing")
+        assert writer.hear() == "open"
+
+        seen = observer.look(queue_path)
+
+        assert seen.writer.pid == writer.pid
+        assert {holder.pid for holder in seen.holders} == {idle.pid, writer.pid}
+
     def test_idle_process_without_any_lock_is_seen_by_its_open_file(spawn, queue_path):
         """A program that merely has the file open counts, since it may be about to write."""
         child = spawn("file = open(argv[0], 'rb')\nsay('open')\nwait()\n", queue_path)

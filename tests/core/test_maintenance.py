@@ -18,6 +18,7 @@ from core.errors import (
     UnknownTableError,
 )
 from core.locks import maintenance_lock
+from core.observer import Seen
 
 MEGABYTE = 1024 * 1024
 
@@ -98,9 +99,23 @@ def test_analyze_behind_a_writer_gives_up_in_time(queue_path, spawn):
     assert holder.hear() == "held"
     with (
         QueueDatabase(queue_path, busy_timeout_ms=100) as database,
-        pytest.raises(DatabaseBusyError),
+        pytest.raises(DatabaseBusyError, match=r"0\.1 s") as caught,
     ):
         QueueMaintenance(database).analyze()
+    assert sys.platform == "win32" or f"process {holder.pid} " in str(caught.value)
+
+
+def test_lock_whose_holder_is_gone_by_then_is_told_all_the_same(queue_path, spawn, monkeypatch):
+    """Naming the holder is best effort; the error itself does not depend on it."""
+    nobody = Seen(held=False, holders=(), walk=None, journal=None)
+    monkeypatch.setattr("core.maintenance.look", lambda _path: nobody)
+    assert spawn(LOCK_HOLDER, queue_path).hear() == "held"
+    with (
+        QueueDatabase(queue_path, busy_timeout_ms=100) as database,
+        pytest.raises(DatabaseBusyError, match="queuedrill health") as caught,
+    ):
+        QueueMaintenance(database).analyze()
+    assert isinstance(caught.value.__cause__, sqlite3.Error)
 
 
 # -- integrity -------------------------------------------------------------------------------
@@ -263,9 +278,10 @@ def test_wal_is_not_forced_on_a_file_at_work(queue_path, spawn):
     assert reader.hear() == "reading"
     with (
         QueueDatabase(queue_path, busy_timeout_ms=100) as database,
-        pytest.raises(DatabaseBusyError),
+        pytest.raises(DatabaseBusyError) as caught,
     ):
         QueueMaintenance(database).enable_wal()
+    assert sys.platform != "linux" or f"process {reader.pid} " in str(caught.value)
     reader.release()
     assert reader.hear() == "done"
     assert rows_of(queue_path, "PRAGMA journal_mode") == [("delete",)]
