@@ -303,8 +303,8 @@ def _setting(verb: Verb, worker: Worker) -> tuple[bool, str]:
     """Return whether the connection was told to sync, where its calls cannot be followed."""
     flight = verb.ask(worker)
     _require_acknowledged(flight.settle())
-    seen = (flight.answer or {}).get("synchronous")
-    return seen is not None and seen >= FULL, f"its commit ran with PRAGMA synchronous = {seen}"
+    seen = (flight.answer or {}).get("synchronous") or 0
+    return seen >= FULL, f"its commit ran with PRAGMA synchronous = {seen}"
 
 
 def _require_acknowledged(told: Operation) -> None:

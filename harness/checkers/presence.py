@@ -38,14 +38,14 @@ def _gone(task: TaskHistory, promise: Operation) -> Violation | None:
 
 
 def _undone(task: TaskHistory) -> Violation | None:
-    if not task.final or all(each.status == "completed" for each in task.final):
+    undone = next((each.status for each in task.final if each.status != "completed"), None)
+    if undone is None:
         return None
     done = next((op for op in task.actions if op.op == "complete" and op.ok), None)
     if done is None:
         return None
     sentence = (
-        f"task {task.name} was completed at {done.returned_s:.3f} s and is "
-        f"{task.final[0].status} at the end"
+        f"task {task.name} was completed at {done.returned_s:.3f} s and is {undone} at the end"
     )
     return Violation(sentence, tuple(task.ops))
 

@@ -16,7 +16,7 @@ Right = Any
 """The right part, which the wrong one may call."""
 
 _VERBS = ("enqueue", "claim", "heartbeat", "complete", "fail")
-_FULL, _NORMAL, _OFF = 2, 1, 0
+_NORMAL, _OFF = 1, 0
 
 
 class _Postponed:
@@ -79,7 +79,7 @@ def _set_once(right: Right) -> Right:
     """Set what belongs to the connection when it is first used, and leave it so."""
 
     def begin(self: QueueDatabase, slot: Any, durability: Durability) -> None:  # noqa: ANN401 - a private class
-        first: Durability = "full" if slot.synchronous == _FULL else "normal"
+        first: Durability = "normal" if slot.synchronous == _NORMAL else "full"
         right(self, slot, durability if slot.synchronous is None else first)
 
     return begin
@@ -112,10 +112,12 @@ def _share(right: Right) -> Right:
     """Give all threads of the process one connection."""
 
     def slot(self: Any) -> Any:  # noqa: ANN401 - a private class
-        shared = vars(self).get("_shared")
-        if shared not in self._slots:
-            shared = self._shared = right(self)
-        return shared
+        own = right(self)
+        first = vars(self).get("_first")
+        if first is None or not first.open:
+            first = self._first = own
+        own.connection = first.connection
+        return own
 
     return slot
 

@@ -61,6 +61,14 @@ def test_a_completion_that_is_undone_is_lost():
     assert checkers.nothing_lost(script.record(final(1, "queued"))).valid is Valid.FALSE
 
 
+def test_a_completed_task_that_waits_once_more_says_which_of_the_two_is_meant():
+    """Where a task is there twice, it is the one that is not completed that is told."""
+    script = Script().enqueue("k1").claim("a", 1, 1.0)
+    script.add("a", "complete", 2.0, task_id=1, fence="a")
+    ruling = checkers.nothing_lost(script.record(final(1), final(2, "queued", key="k1")))
+    assert "is queued at the end" in ruling.violations[0]
+
+
 def test_a_completion_answers_for_an_enqueue_without_an_answer():
     """Whose enqueue nobody answered and whose completion was acknowledged is there, completed."""
     script = Script().enqueue("k1", outcome=Outcome.UNKNOWN).claim("a", 1, 1.0)
