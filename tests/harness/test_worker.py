@@ -18,7 +18,7 @@ from harness.latency import Window
 from harness.load import Load
 from harness.meetings import inside, longest_s, meeting
 from harness.waiting import WaitedTooLongError, wait_for, wait_until
-from harness.workload import Arrivals, fill, produce, work_off
+from harness.workload import Arrivals, fill, produce, produce_all, work_off
 
 TASKS_COUNT = 24
 
@@ -127,6 +127,22 @@ def test_an_open_loop_sends_on_time_though_nobody_answers(crew, path):
     assert len(produced.operations) == arrivals.count
     assert all(op.ok for op in produced.operations)
     assert produced.operations[-1].invoked_s < produced.operations[0].returned_s
+
+
+def test_an_open_loop_has_its_producers_by_turns(crew, path):
+    """Each sends every second arrival at its moment; the answers come in the arrivals' order."""
+    began_s = crew.history.now_s()
+    arrivals = Arrivals(per_minute=2400, count=10)
+    produced = produce_all(crew.start_all(path, "p", 2), arrivals, prefix="t")
+
+    assert [op.key for op in produced.operations] == [f"t-{number:05d}" for number in range(10)]
+    assert [op.worker for op in produced.operations] == ["p0", "p1"] * 5
+    scheduled_s = [op.facts["scheduled_s"] for op in produced.operations]
+    assert scheduled_s == pytest.approx([produced.began_s + each for each in arrivals.moments_s()])
+    assert produced.began_s > began_s
+    late_s = [op.invoked_s - op.facts["scheduled_s"] for op in produced.operations]
+    assert min(late_s) >= 0.0
+    assert 0.0 <= produced.latest_s <= max(late_s)
 
 
 def test_an_open_loop_can_be_stopped(crew, path):
