@@ -39,7 +39,8 @@ class Ledger:
         Raises:
             Inconclusive: the fault was not seen to happen; the body was not run.
         """
-        with fault.inject(target) as sighting:
+        with contextlib.ExitStack() as stack:
+            sighting = self._brought_about(stack, fault, target)
             try:
                 if not sighting.confirmed:
                     raise Inconclusive(
@@ -50,3 +51,12 @@ class Ledger:
                 self._sink.fault(
                     fault.name, fault.asked, sighting.confirmed, sighting.evidence, sighting.effect
                 )
+
+    def _brought_about(self, stack: contextlib.ExitStack, fault: Fault[T], target: T) -> Sighting:
+        """Return what was seen; an error on the way to the fault is a fault that was not seen."""
+        try:
+            return stack.enter_context(fault.inject(target))
+        except AssertionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the fault did not happen
+            return Sighting(False, f"it could not be brought about: {error!r}")

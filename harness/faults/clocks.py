@@ -12,9 +12,11 @@ import psutil
 from harness.drivers.client import Driver
 from harness.drivers.clock_file import ClockFile, WrongTime
 from harness.faults.fault import Sighting
+from harness.waiting import let_pass
 
 TEN_MINUTES_MS = 600_000
 _TOLERANCE_MS = 250.0
+_APART_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class ClockFault:
 
     def _seen(self, target: DrivenClock) -> Sighting:
         first_ms, first_now_ms = target.shown_ms(), _now_ms()
+        # Two readings within one millisecond do not tell which way a clock goes.
+        let_pass(_APART_S)
         second_ms, second_now_ms = target.shown_ms(), _now_ms()
         ahead_ms = first_ms - first_now_ms
         moved_ms, passed_ms = second_ms - first_ms, second_now_ms - first_now_ms
-        right_way = moved_ms <= 0 if self.rate < 0 else moved_ms >= 0
+        right_way = moved_ms < 0 if self.rate < 0 else moved_ms > 0
         told = f"it shows {ahead_ms} ms ahead, and moved {moved_ms} ms in {passed_ms} ms"
         return Sighting(abs(ahead_ms - self.offset_ms) <= _TOLERANCE_MS and right_way, told)
 

@@ -92,7 +92,7 @@ class LeftOverWal(FileFault):
 
     @contextlib.contextmanager
     def inject(self, target: Path) -> Iterator[Sighting]:
-        """Delete the database for the body; confirmed only if a -wal with frames stays."""
+        """Delete it for the body; confirmed by digests, and by a -wal with frames that stays."""
         wal = wal_of(target)
         with super().inject(target) as sighting:
             frames = wal.exists() and wal.stat().st_size > _WAL_HEADER_BYTES
@@ -119,7 +119,7 @@ class ForeignWal(FileFault):
 
     @contextlib.contextmanager
     def inject(self, target: Path) -> Iterator[Sighting]:
-        """Change the file for the body; confirmed only beside a -wal with frames."""
+        """Change it for the body; confirmed by digests, and by a -wal with frames beside it."""
         wal = wal_of(target)
         with super().inject(target) as sighting:
             stays = wal.exists() and wal.stat().st_size > _WAL_HEADER_BYTES

@@ -52,5 +52,5 @@ class NoFault:
     permitted: ClassVar[tuple[type[Exception], ...]] = ()
 
     def inject(self, _target: object) -> AbstractContextManager[Sighting]:
-        """Do nothing, and say so."""
+        """Do nothing; confirmed by there being nothing to confirm."""
         return contextlib.nullcontext(Sighting(True, "nothing was done"))
