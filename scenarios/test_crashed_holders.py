@@ -2,7 +2,7 @@
 
 Claim: the task of a dead holder runs again within the recovery budget, its attempt is counted
 once, and one that kills every worker ends in dead_letter with its history.
-Faults: killed-worker, killed-in-flight, died-unsaid, restart-storm.
+Faults: killed-worker, killed-in-flight, died-unsaid, restart-storm, rival-writer.
 Method: a worker takes a task and is killed: after the claim, during the work, before complete, and
 with each request on its way, before it was done and after. Another worker reclaims at even pauses
 and works; the pause, the lease and a slack are the budget.

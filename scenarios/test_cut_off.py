@@ -3,7 +3,7 @@
 Claim: a kill at any moment of a restore leaves the old state or the restored one, never a mixture
 and never nothing; the next who opens the queue is told which, and no lease of a dead worker is
 left in the restored one.
-Faults: killed-at-step, destroyed-header.
+Faults: killed-at-step, destroyed-header, no-fault.
 Method: the restore runs in a process that stands still at each step (a statement, a step of the
 copy, a change of a file), where its files are copied as a kill there would leave them; each copy is
 laid out in the queue's place and opened as a worker opens it. One process is killed for real, and
