@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.figures import margin_of
+from reports.figures import figure, margin_of
 from reports.model import Bound, Fault, Finding, Limit, Measure
 from reports.plain import to_line, to_plain
 
@@ -147,4 +147,6 @@ def unconfirmed_fault(properties: list[tuple[str, object]]) -> str:
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, float):
+        return figure(value)
     return value if isinstance(value, str) else str(to_plain(value))

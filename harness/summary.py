@@ -10,7 +10,7 @@ from reports.figures import quantity
 from reports.measures import limit_rows, run_measures
 from reports.model import Bound, Check, Outcome, Run, Verdict
 from reports.text import ascii_only, first_line
-from reports.verdict import Judgement, counted, judge, of_outcome
+from reports.verdict import Judgement, counted, judge, of_outcome, warnings
 
 _LIMITS_SHOWN = 5
 _REPLAYS_SHOWN = 10
@@ -36,6 +36,8 @@ def summary_lines(run: Run, judgement: Judgement, reports: list[Path]) -> Iterat
     yield from _power(run)
     yield from _figures(run)
     yield from _worst_limits(run)
+    for finding in warnings(run):
+        yield f"Warning: {finding.id}: {first_line(finding.message)}"
     yield f"Do now:  {judgement.advice}"
     yield from _commands(run)
     yield from _replays(run)
@@ -71,9 +73,10 @@ def _worst_limits(run: Run) -> Iterator[str]:
 
 
 def _commands(run: Run) -> Iterator[str]:
+    """The worst first: those of the checks that are red, then those of warnings."""
     broken = of_outcome(run, Outcome.FAILED, Outcome.INCONCLUSIVE)
-    commands = [finding.command for check in broken for finding in check.findings]
-    for command in dict.fromkeys(filter(None, commands)):
+    found = [finding for check in broken for finding in check.findings] + warnings(run)
+    for command in dict.fromkeys(finding.command for finding in found if finding.command):
         yield f"  mend:    {command}"
 
 

@@ -122,14 +122,15 @@ def _badness(check: Check) -> int:
 
 
 def _finding_rows(run: Run) -> list[tuple[Finding, Check]]:
-    """The findings of checks that did not pass, each once, with the first check that had it.
+    """What is not in order, each finding once, with the first check that had it.
 
-    What a passed check found, it expected.
+    A check may pass with a warning.
     """
     first: dict[Finding, Check] = {}
     for check in run.checks:
-        for finding in check.findings if check.outcome is not Outcome.PASSED else ():
-            first.setdefault(finding, check)
+        for finding in check.findings:
+            if finding.level.upper() != "OK":
+                first.setdefault(finding, check)
     return sorted(first.items(), key=lambda row: _severity(row[0]))
 
 

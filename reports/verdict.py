@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
-from reports.model import Check, Outcome, Run, State, Verdict
+from reports.model import Check, Finding, Outcome, Run, State, Verdict
 from reports.text import first_line
 
 _OK, _TESTS_FAILED = 0, 1
+_WARNING = "WARNING"
+_AFTER_READY = "Nothing. Keep this report, and run the gate again after every change."
+_AFTER_WARNINGS = (
+    "Nothing at once. See to the warnings under Findings, before they become failures, and run the "
+    "gate again after every change."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,12 @@ def judge(run: Run) -> Judgement:
 def of_outcome(run: Run, *outcomes: Outcome) -> list[Check]:
     """Return the checks of the run that ended so, in the order in which they ended."""
     return [check for check in run.checks if check.outcome in outcomes]
+
+
+def warnings(run: Run) -> list[Finding]:
+    """Return what the checks found to be mended, each once; the queue may be READY with it."""
+    found = [finding for check in run.checks for finding in check.findings]
+    return list(dict.fromkeys(each for each in found if each.level.upper() == _WARNING))
 
 
 def counted(number: int, noun: str) -> str:
@@ -131,10 +143,12 @@ def _ready(run: Run) -> Judgement:
     count = len(run.checks)
     passed = "The one check passed" if count == 1 else f"All {count} checks passed"
     left_out = len(run.not_applicable)
+    warned = len(warnings(run))
+    told = f"{passed}, with {counted(warned, 'warning')}" if warned else passed
     return Judgement(
         verdict=Verdict.READY,
-        reason=f"{passed}; {left_out} are not applicable." if left_out else f"{passed}.",
-        advice="Nothing. Keep this report, and run the gate again after every change.",
+        reason=f"{told}; {left_out} are not applicable." if left_out else f"{told}.",
+        advice=_AFTER_WARNINGS if warned else _AFTER_READY,
     )
 
 

@@ -139,6 +139,24 @@ def test_a_check_is_recorded_with_all_it_said(gate, processes):
     assert check["replay"] == "pytest scenarios/test_scenario.py::test_bad --queue-seed 11"
 
 
+def test_warnings_of_a_ready_queue_are_told(gate):
+    """READY does not hide what is to be mended: the terminal names it, and the command."""
+    gate.scenarios(
+        '''
+        def test_warned(evidence):
+            """A queue between its limits passes."""
+            evidence.finding("wal.size", "WARNING", 60.123456789, 50, "60 MB", "queuedrill mend")
+        '''
+    )
+
+    ended = gate.run("scenarios", "-n0")
+
+    assert (ended.status, ended.report["verdict"]) == (0, "READY")
+    assert "Warning: wal.size: 60 MB" in ended.output
+    assert "mend:    queuedrill mend" in ended.output
+    assert ended.check("test_warned")["findings"][0]["observed"] == "60.12"
+
+
 @PROCESSES
 def test_worst_rpo_and_rto_reach_junit(gate, processes):
     """RPO and RTO become properties of the suite, and no test case has any."""

@@ -1,7 +1,9 @@
 """report.html, report.json and junit.xml of a run."""
 
+import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -13,7 +15,7 @@ from reports.html import render, write_html
 from reports.json_report import write_json
 from reports.junit import write_junit
 from reports.measures import limit_rows, measure_rows
-from reports.model import Bound, Fault, Finding, Limit, Measure, Outcome, State
+from reports.model import Bound, Fault, Finding, Limit, Measure, NotApplicable, Outcome, State
 from reports.text import ascii_only, one_argument, printable
 from reports.verdict import judge
 
@@ -158,9 +160,29 @@ def test_measures_of_one_name_are_one_row():
     assert (row.least, row.most, row.check.id[-1], row.count) == (1.0, 3.0, "a", 3)
 
 
-def test_what_a_passed_check_found_is_no_finding_of_the_run():
-    """A planted defect that was found is as it should be."""
-    assert 'id="findings"' not in render(run(check(findings=(FINDING,))))
+def test_warning_of_a_check_that_passed_is_listed_with_its_command():
+    """A queue within its limits may have something to mend; what is in order is not listed."""
+    warning = replace(FINDING, level="WARNING", message="12 tasks are held")
+    fine = replace(FINDING, level="OK", message="the rate was held")
+    page = render(run(check("test_a", findings=(fine,)), check("test_b", findings=(warning,))))
+
+    listed = page.partition('id="findings"')[2].partition("</section>")[0]
+    assert "12 tasks are held" in listed
+    assert "mend" in listed
+    assert "the rate was held" not in listed
+    assert 'id="findings"' not in render(run(check(findings=(fine,))))
+
+
+def test_headings_leave_no_level_out_and_columns_have_names():
+    """Who reads the page by its headings and tables, without seeing it, finds the way."""
+    judged = replace(hostile_run(), not_applicable=(NotApplicable(id="a", title="b", reason="c"),))
+    tags = Tags(render(judged)).found
+
+    levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert max(levels) > 2
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert {given.get("scope") for tag, given in tags if tag == "th"} == {"col"}
 
 
 def test_json_has_the_verdict_and_every_check(tmp_path):

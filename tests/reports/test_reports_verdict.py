@@ -3,7 +3,7 @@
 import pytest
 from runs import check, run
 
-from reports.model import Outcome, State, Verdict
+from reports.model import Finding, Outcome, State, Verdict
 from reports.verdict import judge
 
 PASSED, FAILED = check("test_good"), check("test_bad", Outcome.FAILED, message="9 > 5\nmore")
@@ -57,6 +57,27 @@ def test_a_blind_harness_fails_the_run_whatever_else_passed():
 
     assert judgement.verdict is Verdict.NOT_READY
     assert judgement.reason.startswith("HARNESS BLIND: a double claim was green.")
+
+
+@pytest.mark.parametrize(
+    ("levels", "reason"),
+    [
+        (("OK",), "All 2 checks passed."),
+        (("WARNING",), "All 2 checks passed, with 1 warning."),
+        (("WARNING", "WARNING", "OK"), "All 2 checks passed, with 2 warnings."),
+    ],
+)
+def test_ready_with_warnings_says_so(levels, reason):
+    """A queue within its limits is READY, and what is to be mended is not hidden behind that."""
+    findings = tuple(
+        Finding(id=f"a.{number}", level=level, observed="", threshold="", message="m")
+        for number, level in enumerate(levels)
+    )
+
+    judgement = judge(run(PASSED, check("test_warned", findings=findings)))
+
+    assert (judgement.verdict, judgement.reason) == (Verdict.READY, reason)
+    assert ("Findings" in judgement.advice) == ("warning" in reason)
 
 
 def test_the_reason_has_the_figures_of_the_failure():
