@@ -53,11 +53,12 @@ def _by_file_times(right: Right) -> Right:
 
 
 def _everybody_s(right: Right) -> Right:
-    def list_backups(self: QueueBackup, **_settings: Any) -> list[BackupInfo]:  # noqa: ANN401 - as the right one
-        found: list[BackupInfo] = right(self, include_foreign=True)
-        return found
+    """Take every backup in the folder for one of this queue."""
 
-    return list_backups
+    def read_catalog(folder: Path, source: Path) -> list[BackupInfo]:
+        return [replace(info, ours=True) for info in right(folder, source)]
+
+    return read_catalog
 
 
 def _one_less(right: Right) -> Right:
@@ -140,7 +141,7 @@ DEFECTS = (
         name="prune-takes-foreign",
         group="retention",
         wrong="Of a folder that two queues share, one queue's run removes the other's backups.",
-        changes=(Change("core.backup", "QueueBackup.list_backups", _everybody_s),),
+        changes=(Change("core.catalog", "read_catalog", _everybody_s),),
         catches=(
             Catch(
                 "test_retention.py::test_shared_folder_prune_leaves_the_other_queue_s_alone",
