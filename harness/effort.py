@@ -11,6 +11,7 @@ import psutil
 
 _BUSY_LEAST = 0.95
 _ONE_PROCESS_LEAST = 0.8
+_LEFT_LEAST = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,14 @@ class Effort:
         if self.share(self.harness_s) >= _ONE_PROCESS_LEAST:
             return f"the harness had no more to give ({self})"
         return ""
+
+    def crowded(self) -> str:
+        """Return why the queue's processes had next to no time; empty where they had.
+
+        What they use themselves is no reason: a queue that needs all processors is a slow one.
+        """
+        elsewhere = self.share(self.harness_s + self.others_s)
+        return str(self) if elsewhere >= (1 - _LEFT_LEAST) * self.processors else ""
 
     def __str__(self) -> str:
         """Return who used how much of the processors."""

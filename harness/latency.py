@@ -131,7 +131,12 @@ def measure_latencies(
 
 
 def measure_spread(measured: Measured, name: str, figures: Spread) -> None:
-    """Report the percentiles under the name, in milliseconds."""
-    percentiles = {"p50": figures.p50_s, "p95": figures.p95_s, "p99": figures.p99_s}
-    for label, value_s in percentiles.items():
+    """Report the percentiles and the longest under the name, in milliseconds."""
+    told_s = {
+        "p50": figures.p50_s,
+        "p95": figures.p95_s,
+        "p99": figures.p99_s,
+        "max": figures.longest_s,
+    }
+    for label, value_s in told_s.items():
         measured(f"{name}_{label}", None if value_s is None else value_s * 1000, "ms")

@@ -19,7 +19,7 @@ from typing import cast
 
 import pytest
 
-from harness.cells import HELD_WITHIN_S, Cell, CellRun, nothing_left, read_cell, run_cell
+from harness.cells import Cell, CellRun, nothing_left, read_cell, run_cell
 from harness.checkers import RecoveryBudget
 from harness.closing import Books, fault_on
 from harness.crew import Crew
@@ -27,12 +27,12 @@ from harness.drivers.command import DriverCommand
 from harness.evidence import Evidence
 from harness.faults import KilledWorker
 from harness.history import History
-from harness.journeys import Journey
 from harness.judgement import require_all
 from harness.knee import Knee, find_knee
-from harness.latency import Spread, fault_windows, measure_latencies, measure_spread, spread
+from harness.latency import fault_windows, measure_latencies
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
+from harness.pace import broken_limits, measure_pace, unfit
 from harness.reclaiming import Reclaimer, claim_when_there
 from harness.settings import Settings
 from harness.side_by_side import Job, SideBySide, Turn
@@ -46,13 +46,6 @@ WORKERS_COUNTS = (1, 2, 4, 6)
 GATE_CELL_S = 10.0
 NIGHTLY_CELL_S = 300.0
 NIGHTLY_TIMEOUT_S = 1500
-
-# Judged in nightly only. A commit that is synced takes some milliseconds on any disk, and a worker
-# that found nothing waits a tenth of a second: ten times of both is a stall, and no latency.
-ACKNOWLEDGED_P99_MS = 250.0
-CLAIMED_P99_MS = 500.0
-DONE_P99_MS = 750.0
-HELD_LEAST = 0.99
 
 KILL_PER_MINUTE = 400
 KILL_ARRIVALS_COUNT = 36
@@ -132,7 +125,7 @@ def test_load_of_the_runbook_loses_and_doubles_nothing(
     """At this rate, with so many workers, each task that arrives is done, and done once."""
     run = cells.run(cell, "gate", selected, scratch)
 
-    _measure(evidence, run)
+    measure_pace(evidence.measure, run)
     _require_whole(evidence, run)
 
 
@@ -146,7 +139,7 @@ def test_load_of_the_runbook_for_minutes_keeps_its_limits(
     group = [each for each in selected if each.workers == cell.workers]
     run = cells.run(cell, f"nightly-by-{cell.workers}", group, scratch)
 
-    _measure(evidence, run)
+    measure_pace(evidence.measure, run)
     _require_whole(evidence, run)
     _require_limits(evidence, run)
 
@@ -253,23 +246,6 @@ def _wait_for_end_of(task_id: int, history: History) -> None:
         )
 
 
-def _measure(evidence: Evidence, run: CellRun) -> None:
-    """Report the rates and the latencies; none of them is judged here."""
-    evidence.measure("rate_offered", run.cell.per_minute, "tasks/min")
-    evidence.measure("rate_held", run.cell.per_minute * run.rate_held(), "tasks/min")
-    evidence.measure("latest_arrival", run.latest_s * 1000, "ms")
-    for name, figures in _spreads(run.ways()).items():
-        measure_spread(evidence.measure, name, figures)
-
-
-def _spreads(ways: list[Journey]) -> dict[str, Spread]:
-    return {
-        "acknowledged_after": spread(way.took_s(way.acknowledged_s) for way in ways),
-        "claimed_after": spread(way.took_s(way.claimed_s) for way in ways),
-        "done_after": spread(way.took_s(way.done_s) for way in ways),
-    }
-
-
 def _require_whole(evidence: Evidence, run: CellRun) -> None:
     """Fail unless all arrivals were acknowledged and every checker is content."""
     offered = run.cell.arrivals.count
@@ -283,22 +259,9 @@ def _require_whole(evidence: Evidence, run: CellRun) -> None:
 
 
 def _require_limits(evidence: Evidence, run: CellRun) -> None:
-    """Judge the latencies and the rate; where the load came late, there is nothing to judge."""
-    if run.latest_s > HELD_WITHIN_S:
-        raise Inconclusive(f"this machine sent a task {run.latest_s:.1f} s late")
-    figures = _spreads(run.ways())
-    limits_ms = {
-        "acknowledged_after": ACKNOWLEDGED_P99_MS,
-        "claimed_after": CLAIMED_P99_MS,
-        "done_after": DONE_P99_MS,
-    }
-    passed = []
-    for name, limit_ms in limits_ms.items():
-        p99_s = figures[name].p99_s
-        observed_ms = None if p99_s is None else p99_s * 1000
-        if not evidence.limit(f"{name}, p99", observed_ms, limit_ms, "ms"):
-            passed.append(f"{name} p99 is {observed_ms or 0.0:.0f} ms (limit {limit_ms:.0f} ms)")
-    held = run.rate_held()
-    if not evidence.limit("part of the rate that was held", held, HELD_LEAST, "", "min"):
-        passed.append(f"{held:.1%} of the rate was held (at least {HELD_LEAST:.0%})")
-    evidence.require(not passed, "; ".join(passed))
+    """Judge the latencies and the rate; a machine that has no time for them says nothing."""
+    broken = broken_limits(evidence.limit, run)
+    reason = unfit(run, broken)
+    if reason:
+        raise Inconclusive("; ".join([reason, *broken]))
+    evidence.require(not broken, "; ".join(broken))

@@ -48,6 +48,19 @@ def test_a_harness_that_uses_its_one_processor_is_exhausted():
     assert effort(processors=64, harness_s=8.0).exhausted().startswith("the harness had no more")
 
 
+def test_a_machine_that_others_use_up_is_crowded():
+    """Nine tenths of all processors went elsewhere: the queue had next to none."""
+    assert effort(machine_s=18.0, queue_s=0.1).crowded() == ""
+    assert effort(machine_s=18.2, queue_s=0.1).crowded() == (
+        "of 2 the harness used 0.20, the queue's processes 0.01, others 1.61"
+    )
+
+
+def test_a_queue_that_uses_the_machine_up_crowds_nobody_but_itself():
+    """A queue that needs every processor is a slow queue, and no machine without time."""
+    assert effort(machine_s=20.0, queue_s=17.0).crowded() == ""
+
+
 def test_an_effort_of_no_time_is_none():
     """Nothing was looked at: no share, and no division."""
     assert effort(lasted_s=0.0).share(1.0) == 0.0

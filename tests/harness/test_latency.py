@@ -166,19 +166,19 @@ def test_measures_have_their_phase_in_their_names():
 
     assert measures["enqueue_during_p99"] == (pytest.approx(250.0), "ms")
     assert set(measures) == {
-        *(f"enqueue_during_{each}" for each in ("p50", "p95", "p99", "unanswered"))
+        *(f"enqueue_during_{each}" for each in ("p50", "p95", "p99", "max", "unanswered"))
     }
     assert measures["enqueue_during_unanswered"] == (1, "operations")
 
 
 def test_each_percentile_is_told_under_its_own_name():
-    """A hundred latencies of 1 to 100 ms: each percentile is its number."""
+    """Latencies of 1 to 101 ms: each percentile is its number or the next, the longest the last."""
     measures = Measures()
 
-    measure_spread(measures, "claim", spread(number / 1000 for number in range(1, 101)))
+    measure_spread(measures, "claim", spread(number / 1000 for number in range(1, 102)))
 
     told = {name: round(value) for name, (value, _unit) in measures.items()}
-    assert told == {"claim_p50": 50, "claim_p95": 95, "claim_p99": 99}
+    assert told == {"claim_p50": 51, "claim_p95": 96, "claim_p99": 100, "claim_max": 101}
 
 
 def test_a_measure_without_a_value_stays_without_one():
