@@ -9,6 +9,8 @@ from harness.checkers.record import CLOCK_ERROR_S
 from harness.evidence import Evidence
 from harness.history import FinalTask, History
 from harness.judgement import require_all
+from harness.latency import Phase, fault_windows, latencies, measure_latencies
+from harness.outcome import Inconclusive
 from harness.promises import PromiseLog, promises_kept
 from harness.worker import Worker
 
@@ -86,6 +88,28 @@ class Books:
         )
         require_all(self.evidence, self.rulings(record, checkers))
         return final
+
+    def tell_latencies(self, operations: Sequence[str] = ("enqueue", "claim", "complete")) -> None:
+        """Report how long every operation took before, during and after the faults.
+
+        Args:
+            operations: of which there has to be a figure for each of the three.
+
+        Raises:
+            Inconclusive: one of them was not acknowledged at all in one of the three.
+        """
+        history = self.history.operations()
+        windows = fault_windows(history)
+        measure_latencies(self.evidence.measure, history, windows)
+        figures = latencies(history, windows)
+        missing = [
+            f"{op} {phase}"
+            for op in operations
+            for phase in Phase
+            if (op, phase) not in figures or not figures[op, phase].count
+        ]
+        if missing:
+            raise Inconclusive(f"no latency is known of {', '.join(missing)} the fault")
 
     def rulings(
         self, record: Record, checkers: Sequence[Checker] | None = None

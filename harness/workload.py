@@ -31,6 +31,11 @@ class Arrivals:
     per_minute: float
     count: int
 
+    @property
+    def lasts_s(self) -> float:
+        """For how long tasks arrive, in seconds."""
+        return self.count * 60.0 / self.per_minute
+
     def moments_s(self) -> Iterator[float]:
         """Return when each arrives, in seconds from the start."""
         return (number * 60.0 / self.per_minute for number in range(self.count))

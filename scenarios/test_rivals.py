@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from core.database import AUTOCHECKPOINT_PAGES, BUSY_TIMEOUT_MS
 from core.paths import wal_of
 from harness.checkers.record import OPEN
-from harness.closing import Books
+from harness.closing import Books, Window, fault_on
 from harness.crew import Crew
 from harness.drivers.client import Driver
 from harness.drivers.protocol import ErrorCode
@@ -33,7 +34,7 @@ from harness.faults import (
 from harness.history import History, Operation, Outcome
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
-from harness.waiting import wait_until
+from harness.waiting import let_pass, wait_until
 from harness.worker import LEASE_S, InFlight, Worker
 from harness.workload import fill, work_off
 
@@ -43,6 +44,9 @@ BUSY_TIMEOUT_S = BUSY_TIMEOUT_MS / 1000
 HELD_S = (0.3, 2.0)
 HELD_NIGHTLY_S = (0.1, 4.0)
 MET_LEAST_S = 0.02
+BATCH_COUNT = 10
+CALM_COUNT = 10
+CALM_KINDS = ("enqueue", "complete")
 TOLERANCE_S = 1.5
 SHORT_S = 0.1
 RIVALS_COUNT = 6
@@ -122,9 +126,14 @@ def test_rival_writers_one_after_the_other_cost_nothing(
     """Workers get through a workload while rivals take the lock again and again."""
     with _working(crew, queue_path, books.history):
         for _number in range(RIVALS_COUNT):
-            with ledger.injected(RivalProcess(held_s=SHORT_S), queue_path):
-                pass
+            with ledger.injected(RivalProcess(held_s=2 * SHORT_S), queue_path) as sighting:
+                with fault_on(books.history, "") as window:
+                    # Real time is the subject: a lock that is let go at once delays nobody.
+                    let_pass(SHORT_S)
+                waiting = _waiting_since(books.history, window)
+                sighting.effect = f"{waiting} operations waited for the lock"
 
+    books.tell_latencies()
     refused = [op for op in books.history.operations() if not op.ok]
     books.evidence.measure("longest_operation", max(map(_took_s, books.history.operations())), "s")
     books.evidence.require(not refused, f"{len(refused)} operations were refused: {refused[:1]}")
@@ -174,10 +183,12 @@ def test_passing_openers_beside_workers_cost_nothing(
     """Processes that open the file, read it and exit take nobody's locks and nobody's tasks."""
     with (
         _working(crew, queue_path, books.history),
+        fault_on(books.history, ""),
         ledger.injected(PassingOpener(count=RIVALS_COUNT), queue_path),
     ):
         pass
 
+    books.tell_latencies()
     refused = [op for op in books.history.operations() if not op.ok]
     books.evidence.require(not refused, f"{len(refused)} operations were refused: {refused[:1]}")
     books.require_sound(crew.start(queue_path, "witness"))
@@ -193,10 +204,12 @@ def test_restart_storm_beside_workers_costs_nothing(
 
     with (
         _working(crew, queue_path, books.history),
+        fault_on(books.history, ""),
         ledger.injected(RestartStorm(count=STORM_COUNT), start),
     ):
         pass
 
+    books.tell_latencies()
     refused = [op for op in books.history.operations() if not op.ok]
     books.evidence.require(not refused, f"{len(refused)} operations were refused: {refused[:1]}")
     books.require_sound(crew.start(queue_path, "witness"))
@@ -281,21 +294,20 @@ def _is_busy(op: Operation) -> bool:
 
 @contextmanager
 def _working(crew: Crew, queue_path: Path, history: History) -> Iterator[None]:
-    """Have tasks put in and worked off for as long as the body runs, and until all are done.
+    """Have tasks put in and worked off before, while and after the body runs, until all are done.
 
     Raises:
         Inconclusive: no task was done while the body ran.
     """
     producer = crew.start(queue_path, "producer")
     workers = crew.start_all(queue_path, "worker", 2)
-    over: list[float] = []
+    over = Event()
 
     def put_in() -> None:
-        while not over:
-            fill([producer], TASKS_COUNT, prefix=f"t-{history.now_s():.6f}")
+        while not over.is_set():
+            fill([producer], BATCH_COUNT, prefix=f"t-{history.now_s():.6f}")
 
     with ThreadPoolExecutor(2) as pool:
-        began_s = history.now_s()
         producing = pool.submit(put_in)
         working = pool.submit(
             work_off,
@@ -304,14 +316,49 @@ def _working(crew: Crew, queue_path: Path, history: History) -> Iterator[None]:
             timeout_s=DRAIN_TIMEOUT_S,
         )
         try:
+            began_s = _after_calm(history)
             yield
+            ended_s = history.now_s()
+            _after_calm(history)
         finally:
-            over.append(history.now_s())
+            over.set()
         producing.result()
         working.result()
-    met = [op for op in history.operations() if op.op == "complete" and op.ok]
-    if not any(began_s < op.invoked_s < over[0] for op in met):
+    if not any(began_s < op.invoked_s < ended_s for op in _completed(history)):
         raise Inconclusive("no task was done while the fault was there")
+
+
+def _after_calm(history: History) -> float:
+    """Return when some more tasks have been put in and completed, on the history's clock."""
+    since_s = history.now_s()
+
+    def calm() -> bool:
+        later = [op for op in history.operations() if op.ok and op.invoked_s > since_s]
+        return all(sum(op.op == kind for op in later) >= CALM_COUNT for kind in CALM_KINDS)
+
+    wait_until(calm, f"{CALM_COUNT} tasks put in and done", timeout_s=DRAIN_TIMEOUT_S)
+    return history.now_s()
+
+
+def _completed(history: History) -> list[Operation]:
+    return [op for op in history.operations() if op.op == "complete" and op.ok]
+
+
+def _waiting_since(history: History, window: Window) -> int:
+    """Return how many operations wait, or have waited, for what was there in that time.
+
+    Raises:
+        Inconclusive: none does.
+    """
+    waited_s = [
+        min(op.returned_s or window.ended_s, window.ended_s) - max(op.invoked_s, window.began_s)
+        for op in history.operations()
+        if op.op != "fault"
+    ]
+    waiting = sum(each >= MET_LEAST_S for each in waited_s)
+    if not waiting:
+        raise Inconclusive("nobody waited for the lock")
+    return waiting
 
 
 def _open_count(worker: Worker) -> int:

@@ -21,7 +21,6 @@ from harness.crew import Crew
 from harness.drivers.protocol import ErrorCode
 from harness.faults import PausedUpToLease, StarvedWorker
 from harness.history import Operation
-from harness.latency import fault_windows, measure_latencies
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
 from harness.reclaiming import Reclaimer
@@ -109,9 +108,7 @@ def test_starved_worker_delays_its_own_task_alone(
             sighting.effect = f"it completed {own} tasks while another completed 10 or more"
         all_done = working.result()
 
-    measure_latencies(
-        books.evidence.measure, history.operations(), fault_windows(history.operations())
-    )
+    books.tell_latencies()
     books.require_sound(keeper)
     books.evidence.require(all_done, f"not all was done within {DRAIN_TIMEOUT_S:.0f} s")
 

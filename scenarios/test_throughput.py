@@ -19,7 +19,7 @@ from typing import cast
 
 import pytest
 
-from harness.cells import Cell, CellRun, nothing_left, read_cell, run_cell
+from harness.cells import HELD_WITHIN_S, Cell, CellRun, nothing_left, read_cell, run_cell
 from harness.checkers import RecoveryBudget
 from harness.closing import Books, fault_on
 from harness.crew import Crew
@@ -27,9 +27,9 @@ from harness.drivers.command import DriverCommand
 from harness.evidence import Evidence
 from harness.faults import KilledWorker
 from harness.history import History
+from harness.journeys import done_until, journeys
 from harness.judgement import require_all
 from harness.knee import Knee, find_knee
-from harness.latency import fault_windows, measure_latencies
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
 from harness.pace import broken_limits, measure_pace, unfit
@@ -210,10 +210,13 @@ def test_killed_worker_in_mid_load_delays_its_task_alone(
             sighting.effect = f"the queue went on without it while task {held} waited"
         all_done = working.result()
 
-    measure_latencies(
-        books.evidence.measure, history.operations(), fault_windows(history.operations())
-    )
-    books.evidence.measure("latest_arrival", producing.result().latest_s * 1000, "ms")
+    books.tell_latencies()
+    produced = producing.result()
+    moment_s = produced.began_s + arrivals.lasts_s + HELD_WITHIN_S
+    in_time = done_until(journeys(history.operations()), moment_s) / arrivals.count
+    books.evidence.measure("rate_offered", KILL_PER_MINUTE, "tasks/min")
+    books.evidence.measure("rate_held", KILL_PER_MINUTE * in_time, "tasks/min")
+    books.evidence.measure("latest_arrival", produced.latest_s * 1000, "ms")
     budget = RecoveryBudget(lease_s=VICTIM_LEASE_S, reclaim_every_s=RECLAIM_EVERY_S)
     books.require_sound(producers[0], budget=budget)
     books.evidence.require(all_done, f"not all was done within {DRAIN_TIMEOUT_S:.0f} s")

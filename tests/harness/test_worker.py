@@ -109,7 +109,10 @@ def test_a_stale_lease_is_reclaimed_and_counted(crew, path):
 
 def test_arrivals_are_evenly_spaced():
     """A rate of so many a minute is one every so many seconds."""
-    assert list(Arrivals(per_minute=120, count=3).moments_s()) == [0.0, 0.5, 1.0]
+    arrivals = Arrivals(per_minute=120, count=3)
+
+    assert list(arrivals.moments_s()) == [0.0, 0.5, 1.0]
+    assert arrivals.lasts_s == 1.5
 
 
 def test_an_open_loop_sends_on_time_though_nobody_answers(crew, path):
