@@ -68,3 +68,24 @@ def backlog_exceeded_s(ways: Sequence[Journey], most: float) -> float | None:
         if waiting > most:
             return moment_s
     return None
+
+
+def asked_part(
+    operations: Iterable[Operation], workers_count: int, start_s: float, end_s: float
+) -> float:
+    """Return for which part of a time the workers had an operation under way, on average.
+
+    Args:
+        operations: of a history. A worker is whoever claims.
+        workers_count: how many there are.
+        start_s: when that time begins.
+        end_s: when it ends, after its beginning.
+    """
+    listed = list(operations)
+    workers = {op.worker for op in listed if op.op == "claim"}
+    asked_s = 0.0
+    for op in listed:
+        if op.worker in workers:
+            until_s = end_s if op.returned_s is None else min(op.returned_s, end_s)
+            asked_s += max(0.0, until_s - max(op.invoked_s, start_s))
+    return asked_s / (workers_count * (end_s - start_s))

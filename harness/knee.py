@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from harness.cells import CellRun
 from harness.checkers import Valid
-from harness.journeys import backlog_exceeded_s
+from harness.journeys import asked_part, backlog_exceeded_s
 
 HELD_LEAST = 0.95
 BACKLOG_MOST_S = 2.0
 """More waiting tasks than arrive in this time: the queue does not keep up."""
+ASKED_LEAST = 0.5
+"""A smaller part of their time with an operation under way: the workers wait for the harness."""
 LATE_MOST_S = 0.5
 """An enqueue sent so much too late: this machine cannot make the load."""
+_TAKING, _WORKING = "taking tasks in", "working tasks off"
 
 
 @dataclass(frozen=True)
@@ -103,18 +106,29 @@ def _sent_late(run: CellRun) -> Iterator[Break]:
 
 
 def _slowness(run: CellRun) -> Iterator[Break]:
-    """A backlog and a rate that is not held: the queue's, but for a machine that is exhausted."""
-    exhausted = run.effort.exhausted()
-    told = f"this machine: {exhausted}, and " if exhausted else ""
+    """A backlog and a rate that is not held: the queue's, but where the machine has no more."""
     most = max(1.0, run.cell.per_minute * BACKLOG_MOST_S / 60)
     grown_s = backlog_exceeded_s(run.ways(), most)
+    part = "" if grown_s is None else _slow_part(run, grown_s)
+    short = run.effort.exhausted()
+    if grown_s is not None and part == _WORKING:
+        short = short or _unasked(run, grown_s)
+    told = f"this machine: {short}, and " if short else ""
     if grown_s is not None:
-        backlog = f"{_slow_part(run, grown_s)}: more than {most:.0f} tasks waited"
-        yield Break(grown_s, told + backlog, bool(exhausted))
+        yield Break(grown_s, f"{told}{part}: more than {most:.0f} tasks waited", bool(short))
     held = run.rate_held()
     if held < HELD_LEAST:
         ended_s = run.began_s + run.cell.lasts_s
-        yield Break(ended_s, f"{told}the rate: {held:.0%} of it was held", bool(exhausted))
+        yield Break(ended_s, f"{told}the rate: {held:.0%} of it was held", bool(short))
+
+
+def _unasked(run: CellRun, moment_s: float) -> str:
+    """Return that workers waited for the harness while tasks waited for them; else nothing."""
+    since_s = moment_s - BACKLOG_MOST_S
+    part = asked_part(run.record.operations, run.cell.workers, since_s, moment_s)
+    if part >= ASKED_LEAST:
+        return ""
+    return f"the harness left its workers unasked for {1 - part:.0%} of the time"
 
 
 def _slow_part(run: CellRun, moment_s: float) -> str:
@@ -125,4 +139,4 @@ def _slow_part(run: CellRun, moment_s: float) -> str:
         if way.scheduled_s <= moment_s and (way.done_s is None or way.done_s > moment_s)
     ]
     outside = sum(way.acknowledged_s is None or way.acknowledged_s > moment_s for way in waiting)
-    return "taking tasks in" if 2 * outside > len(waiting) else "working tasks off"
+    return _TAKING if 2 * outside > len(waiting) else _WORKING

@@ -8,6 +8,7 @@ from harness.effort import Effort
 
 PER_MINUTE = 60
 LASTS_S = 10.0
+WORKERS_COUNT = 2
 BEGAN_S = 100.0
 COUNT = 10
 KEPT = Ruling(name="promises-kept", valid=Valid.TRUE)
@@ -49,10 +50,12 @@ class Load:
             self.task(number, **known)
         return self
 
-    def run(self, *, effort=IDLE, kept=KEPT, latest_s=0.0):
-        """Return what was seen."""
+    def run(self, *, effort=IDLE, kept=KEPT, latest_s=0.0, asked=True):
+        """Return what was seen; the workers were asked all the time, or for their tasks only."""
+        for number in range(WORKERS_COUNT if asked else 0):
+            self.script.add(f"asked{number}", "claim", BEGAN_S, lasted_s=LASTS_S)
         return CellRun(
-            cell=Cell(per_minute=PER_MINUTE, workers=2, lasts_s=LASTS_S),
+            cell=Cell(per_minute=PER_MINUTE, workers=WORKERS_COUNT, lasts_s=LASTS_S),
             record=self.script.record(*self.done),
             kept=kept,
             began_s=BEGAN_S,

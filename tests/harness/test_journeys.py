@@ -4,7 +4,7 @@ import pytest
 from histories import Script
 
 from harness.history import Outcome
-from harness.journeys import Journey, backlog_exceeded_s, done_until, journeys
+from harness.journeys import Journey, asked_part, backlog_exceeded_s, done_until, journeys
 
 
 def way(key, scheduled_s, done_s=None):
@@ -111,3 +111,23 @@ def test_a_task_that_is_never_done_waits_for_ever():
 
     assert backlog_exceeded_s(ways, 1) == 2.0
     assert backlog_exceeded_s([ways[0], ways[2]], 1) == 50.0
+
+
+def test_workers_are_asked_while_an_operation_is_under_way():
+    """What reaches into the time counts as far as it does, and producers do not count."""
+    script = Script().claim("a", 1, 9.0, lasted_s=2.0).about("complete", "a", 1, 13.0, lasted_s=9.0)
+    script.claim("b", 2, 1.0, lasted_s=1.0).enqueue("k", 10.0, lasted_s=4.0)
+
+    assert asked_part(script.operations, 2, 10.0, 14.0) == pytest.approx((1.0 + 1.0) / (2 * 4.0))
+
+
+def test_a_request_without_an_answer_is_under_way_to_the_end():
+    """Nobody knows when it was over, and its worker waits."""
+    script = Script().claim("a", 1, 12.0, outcome=Outcome.UNKNOWN)
+
+    assert asked_part(script.operations, 2, 10.0, 14.0) == pytest.approx(0.25)
+
+
+def test_without_workers_nobody_is_asked():
+    """Only producers: no part of any time."""
+    assert asked_part(Script().enqueue("k").operations, 1, 0.0, 1.0) == 0.0

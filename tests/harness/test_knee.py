@@ -64,14 +64,16 @@ def test_a_backlog_of_tasks_that_were_taken_in_is_the_workers():
     assert found.what == "working tasks off: more than 2 tasks waited"
 
 
-def test_a_backlog_of_tasks_that_nobody_took_in_is_not_the_workers():
-    """Workers cannot do what the queue has not acknowledged yet."""
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_backlog_of_tasks_that_nobody_took_in_is_not_the_workers(asked):
+    """Workers cannot do what the queue has not acknowledged yet, and may well be idle."""
     load = Load().tasks(range(4))
     load.tasks(range(4, COUNT), lasted_s=3.0, done_after_s=3.6)
 
-    found = first_break(load.run())
+    found = first_break(load.run(asked=asked))
 
-    assert (found.at_s, found.what) == (106.0, "taking tasks in: more than 2 tasks waited")
+    assert (found.at_s, found.machine) == (106.0, False)
+    assert found.what == "taking tasks in: more than 2 tasks waited"
 
 
 def test_a_rate_that_was_not_held_is_a_break_at_the_end():
@@ -109,6 +111,19 @@ def test_a_rate_that_an_exhausted_machine_did_not_hold_is_this_machines():
 
     assert found.machine
     assert found.what.endswith("and the rate: 80% of it was held")
+
+
+def test_a_backlog_of_workers_that_nobody_asks_is_this_machines():
+    """Tasks wait, and the workers wait too: it is the harness that does not get on."""
+    load = Load().tasks(range(4)).tasks(range(4, COUNT), done_after_s=3.5)
+
+    found = first_break(load.run(asked=False))
+
+    assert (found.at_s, found.machine) == (106.0, True)
+    assert found.what == (
+        "this machine: the harness left its workers unasked for 98% of the time, and working "
+        "tasks off: more than 2 tasks waited"
+    )
 
 
 def test_an_error_on_an_exhausted_machine_is_the_queues():

@@ -144,7 +144,8 @@ def test_an_open_loop_has_its_producers_by_turns(crew, path):
     assert scheduled_s == pytest.approx([produced.began_s + each for each in arrivals.moments_s()])
     assert produced.began_s > began_s
     late_s = [op.invoked_s - op.facts["scheduled_s"] for op in produced.operations]
-    assert min(late_s) >= 0.0
+    # A wait may end a moment early.
+    assert min(late_s) > -0.01
     assert 0.0 <= produced.latest_s <= max(late_s)
 
 
