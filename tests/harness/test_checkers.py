@@ -1,5 +1,7 @@
 """Each checker is green on a good history, red on its own violation, and never green on nothing."""
 
+import gc
+
 import pytest
 
 from harness import checkers
@@ -239,6 +241,24 @@ def test_a_dead_letter_before_its_time_is_found():
 def broken(record: Record) -> Ruling:
     """A checker with a fault of its own."""
     raise ZeroDivisionError(str(len(record.operations)))
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_garbage_collector_rests_while_it_is_judged_and_no_longer(was_on):
+    """Also where a checker raises; who had it off keeps it off."""
+    seen = []
+
+    def looks(_record):
+        seen.append(gc.isenabled())
+        raise ZeroDivisionError
+
+    before = gc.isenabled()
+    try:
+        (gc.enable if was_on else gc.disable)()
+        judge(good(), [looks])
+        assert (seen, gc.isenabled()) == ([False], was_on)
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_a_checker_that_raises_is_unknown():
