@@ -4,6 +4,7 @@ Arrivals are an open loop: each is sent at its moment whether or not the one bef
 so a queue that stalls cannot slow down its own test.
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -160,7 +161,8 @@ def work_off(
         until: whether all is done; asked when a worker finds nothing to do.
         timeout_s: when to give up, in seconds.
         lease_s: of each claim.
-        idle_pause_s: how long a worker waits before it asks again, in seconds.
+        idle_pause_s: how long a worker waits before it asks again, in seconds; see
+            ``idle_pauses_s``.
 
     Raises:
         DriverWrongError: a driver does what the protocol does not allow.
@@ -176,7 +178,7 @@ def work_off(
             raise
 
     def work_alone(worker: Worker) -> bool:
-        refused = 0
+        refused, pauses_s = 0, idle_pauses_s(worker.name, idle_pause_s)
         while time.monotonic() < end_s and refused < _REFUSED_MOST and not wrong.is_set():
             operation = worker.claim(lease_s=lease_s)
             if operation.task_id is not None:
@@ -185,8 +187,18 @@ def work_off(
                 return True
             else:
                 refused = 0 if operation.ok else refused + 1
-                time.sleep(idle_pause_s)
+                time.sleep(next(pauses_s))
         return until()
 
     with ThreadPoolExecutor(len(workers)) as pool:
         return all(list(pool.map(work, workers)))
+
+
+def idle_pauses_s(worker: str, mean_s: float) -> Iterator[float]:
+    """Yield pauses of half to three halves of the mean, the same for the same worker each time.
+
+    Even pauses beside even arrivals fall into step: one worker then asks just too late each time.
+    """
+    chance = random.Random(worker)
+    while True:
+        yield mean_s * chance.uniform(0.5, 1.5)

@@ -18,6 +18,8 @@ from harness.history import Operation, Outcome
 
 _PAUSE_MOST_S = 0.25
 """A worker that pauses longer between two claims was not asking all the while."""
+_SHARES_MISSED = 15
+"""Who has the same chance as all others misses so many times his share once in e^15 times."""
 
 
 def workers_fair(record: Record) -> Ruling:
@@ -30,6 +32,7 @@ def workers_fair(record: Record) -> Ruling:
     if sum(map(bool, served_s.values())) == 0 or len(served_s) <= 1:
         return not_applicable(name, "no two workers asked for tasks")
     everybody = sorted(moment_s for moments_s in served_s.values() for moment_s in moments_s)
+    least = max(record.starvation.others_count, _SHARES_MISSED * len(served_s))
     longest_s, violations = 0.0, list[Violation]()
     for worker, claims in record.index.claims.items():
         for asking in _in_vain(record, worker, claims):
@@ -37,7 +40,7 @@ def workers_fair(record: Record) -> Ruling:
             others = _within(everybody, start_s, end_s) - _within(served_s[worker], start_s, end_s)
             if others:
                 longest_s = max(longest_s, end_s - start_s)
-            if _starves(record, end_s - start_s, others):
+            if others >= least and _starves(record, end_s - start_s, others):
                 sentence = (
                     f"{worker} asked in vain for {end_s - start_s:.1f} s, up to {end_s:.3f} s, "
                     f"while others got {others} tasks"

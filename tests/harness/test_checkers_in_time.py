@@ -217,6 +217,16 @@ def test_a_worker_that_asks_in_vain_starves():
     assert workers_fair(polling(30, 30).record()).measures[0][1] == pytest.approx(14.9, abs=0.2)
 
 
+@pytest.mark.parametrize(("served", "valid"), [(80, Valid.TRUE), (100, Valid.FALSE)])
+def test_who_is_one_of_many_may_miss_more(served, valid):
+    """Of six workers one may miss what chance gives to five, and no more than that."""
+    script = Script()
+    for number in range(served):
+        script.claim(f"lucky{number % 5}", number + 1, number / 5)
+        script.add("b", "claim", number / 5 + 0.01, lasted_s=0.15, facts={"lease_s": 1.0})
+    assert workers_fair(script.record()).valid is valid
+
+
 def test_a_worker_that_was_struck_does_not_starve():
     """The time in which a worker was kept from asking is not held against the queue."""
     script = Script().add("b", "fault", 0.0, lasted_s=20.0, facts={"fault": "suspended-worker"})

@@ -1,5 +1,6 @@
 """Workers, crews and load over the real core: what is done is what is written down."""
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from harness.latency import Window
 from harness.load import Load
 from harness.meetings import inside, longest_s, meeting
 from harness.waiting import WaitedTooLongError, wait_for, wait_until
-from harness.workload import Arrivals, fill, produce, produce_all, work_off
+from harness.workload import Arrivals, fill, idle_pauses_s, produce, produce_all, work_off
 
 TASKS_COUNT = 24
 
@@ -307,3 +308,14 @@ def test_waiting_ends_at_its_deadline():
     with pytest.raises(WaitedTooLongError, match="the moon"):
         wait_for(threading.Event(), "the moon", timeout_s=0.01)
     assert wait_until(lambda: 7, "at once", timeout_s=0) == 7
+
+
+def test_idle_workers_do_not_fall_into_step():
+    """Pauses keep to their bounds and their mean, are repeatable, and differ by worker."""
+    first, again, other = (
+        list(itertools.islice(idle_pauses_s(name, 0.1), 500)) for name in ("a", "a", "b")
+    )
+    assert first == again
+    assert first != other
+    assert all(0.05 <= pause_s <= 0.15 for pause_s in first)
+    assert sum(first) / len(first) == pytest.approx(0.1, abs=0.005)
