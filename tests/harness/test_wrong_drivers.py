@@ -36,6 +36,8 @@ class WrongWorker:
 class IdleWorker:
     """A worker that never gets a task."""
 
+    name = "idle"
+
     driver = SimpleNamespace(exit_status=None)
 
     def claim(self, **_settings):
