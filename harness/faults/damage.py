@@ -5,6 +5,7 @@ the locks of this process's own connections to it
 (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 """
 
+import abc
 import contextlib
 import hashlib
 import os
@@ -33,7 +34,7 @@ _FRAME_HEADER_BYTES = 24
 Contents = dict[Path, bytes | None]
 
 
-class FileFault:
+class FileFault(abc.ABC):
     """A fault that changes the files of the set: database, -wal, -shm and -journal.
 
     It is confirmed by digests of all files, taken before and after. What was there comes back at
@@ -56,9 +57,9 @@ class FileFault:
             if _contents(target) == after:
                 _put_back(before)
 
+    @abc.abstractmethod
     def damage(self, database: Path) -> None:
         """Do it to the files."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -142,12 +142,7 @@ class DiedUnsaid:
         Args:
             target: a trial driver that dies in what it was asked.
         """
-        outcome = target.flight.settle().outcome
-        # By itself: one that is merely slow to answer has not died.
-        target.driver.process.wait(_TIMEOUT_S)
-        status = target.driver.exit_status
-        told = f"process {target.driver.pid} ended with status {status}, outcome {outcome}"
-        yield Sighting(target.driver.killed_by_signal() and outcome is Outcome.UNKNOWN, told)
+        yield _died_by_itself(target, Outcome.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -169,11 +164,16 @@ class DiedAnswering:
         Args:
             target: a trial driver that dies in what it was asked.
         """
-        outcome = target.flight.settle().outcome
-        target.driver.process.wait(_TIMEOUT_S)
-        status = target.driver.exit_status
-        told = f"process {target.driver.pid} ended with status {status}, outcome {outcome}"
-        yield Sighting(target.driver.killed_by_signal() and outcome is Outcome.OK, told)
+        yield _died_by_itself(target, Outcome.OK)
+
+
+def _died_by_itself(target: Asked, expected: Outcome) -> Sighting:
+    outcome = target.flight.settle().outcome
+    # Waited for and not killed: one that is merely slow to answer has not died.
+    target.driver.process.wait(_TIMEOUT_S)
+    status = target.driver.exit_status
+    told = f"process {target.driver.pid} ended with status {status}, outcome {outcome}"
+    return Sighting(target.driver.killed_by_signal() and outcome is expected, told)
 
 
 @dataclass(frozen=True)

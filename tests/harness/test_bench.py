@@ -9,7 +9,6 @@ from histories import Script
 
 import harness.bench
 from core.connection import connect_stdlib
-from core.database import QueueDatabase
 from core.paths import uri
 from harness.bench import (
     KEPT_OUT,
@@ -21,10 +20,9 @@ from harness.bench import (
     Manner,
     MannerError,
 )
-from harness.crew import Crew
 from harness.drivers.command import core_command
 from harness.errands import errands, told_busy
-from harness.history import History, Outcome
+from harness.history import Outcome
 from harness.latency import Window
 from harness.load import Load
 from harness.meetings import counted, waiting
@@ -33,21 +31,6 @@ from harness.waiting import WaitedTooLongError
 
 NAMES = ("producer", "worker0", "worker1")
 SHORT_S = 1.0
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
-
-
-@pytest.fixture
-def crew(tmp_path):
-    """Worker processes that are gone afterwards."""
-    with History(tmp_path / "history.jsonl") as history, Crew(history, tmp_path) as crew:
-        yield crew
 
 
 @pytest.fixture

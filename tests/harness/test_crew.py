@@ -5,36 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from core.database import QueueDatabase
 from harness.crew import Crew
 from harness.drivers.client import DriverError
 from harness.drivers.command import CommandError, DriverCommand
-from harness.history import History
 
 ODD_DRIVER = Path(__file__).with_name("odd_driver.py")
 ODD = (sys.executable, "-X", "utf8", str(ODD_DRIVER), "1")
-
-
-@pytest.fixture
-def history(tmp_path):
-    """A record of operations."""
-    with History(tmp_path / "history.jsonl") as history:
-        yield history
-
-
-@pytest.fixture
-def crew(history, tmp_path):
-    """Worker processes that are gone afterwards."""
-    with Crew(history, tmp_path) as crew:
-        yield crew
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
 
 
 def test_every_worker_is_a_process_of_its_own(crew, path, history):

@@ -4,29 +4,11 @@ import time
 
 import pytest
 
-from core.database import QueueDatabase
-from harness.crew import Crew
-from harness.history import History
 from harness.reclaiming import Reclaimer, claim_when_there, reclaim_until_freed
 from harness.waiting import WaitedTooLongError, let_pass, wait_until
 
 SHORT_LEASE_S = 0.2
 DEADLINE_S = 30
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
-
-
-@pytest.fixture
-def crew(tmp_path):
-    """Worker processes that are gone afterwards."""
-    with History(tmp_path / "history.jsonl") as history, Crew(history, tmp_path) as crew:
-        yield crew
 
 
 @pytest.fixture

@@ -28,14 +28,6 @@ def books(tmp_path):
 
 
 @pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
-
-
-@pytest.fixture
 def worker(books, path, tmp_path):
     """A worker that has done all tasks but the last, which it holds."""
     with Crew(books.history, tmp_path) as crew:

@@ -8,10 +8,8 @@ import sys
 import psutil
 import pytest
 
-from core.database import QueueDatabase
 from harness import strikes
-from harness.crew import Crew
-from harness.history import History, Outcome
+from harness.history import Outcome
 from harness.strikes import (
     STATEMENT,
     Step,
@@ -229,21 +227,6 @@ def test_a_process_that_is_not_there_cannot_be_traced(tmp_path):
 
 
 # -- statements ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
-
-
-@pytest.fixture
-def crew(tmp_path):
-    """Worker processes that are gone afterwards."""
-    with History(tmp_path / "history.jsonl") as history, Crew(history, tmp_path) as crew:
-        yield crew
 
 
 def test_a_worker_strikes_itself_around_the_statements_of_one_verb(crew, path):

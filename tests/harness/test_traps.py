@@ -17,14 +17,6 @@ DEADLINE_S = 20.0
 
 
 @pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
-
-
-@pytest.fixture
 def start(tmp_path, path):
     """Starts a worker with a trap."""
     with History(tmp_path / "history.jsonl") as history, Crew(history, tmp_path) as crew:

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import harness.load
-from core.database import BUSY_TIMEOUT_MS, QueueDatabase
+from core.database import BUSY_TIMEOUT_MS
 from harness.crew import Crew
 from harness.drivers.command import core_command
 from harness.errands import errands, told_busy
 from harness.faults import RivalWriter
-from harness.history import History, Outcome, digest_of
+from harness.history import Outcome, digest_of
 from harness.latency import Window
 from harness.load import Load
 from harness.meetings import inside, longest_s, meeting
@@ -22,28 +22,6 @@ from harness.waiting import WaitedTooLongError, wait_for, wait_until
 from harness.workload import Arrivals, fill, idle_pauses_s, produce, produce_all, work_off
 
 TASKS_COUNT = 24
-
-
-@pytest.fixture
-def history(tmp_path):
-    """A record of operations."""
-    with History(tmp_path / "history.jsonl") as history:
-        yield history
-
-
-@pytest.fixture
-def crew(history, tmp_path):
-    """Worker processes that are gone afterwards."""
-    with Crew(history, tmp_path) as crew:
-        yield crew
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
 
 
 def test_a_task_goes_through_its_life_as_written_down(crew, path, history):

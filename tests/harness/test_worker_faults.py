@@ -12,7 +12,6 @@ import pytest
 from core.database import QueueDatabase
 from core.paths import wal_of
 from core.tasks import TaskQueue
-from harness.crew import Crew
 from harness.drivers.clock_file import ClockFile, WrongTime
 from harness.faults import (
     Asked,
@@ -35,25 +34,10 @@ from harness.faults import (
     processes,
 )
 from harness.faults.clocks import DrivenClock
-from harness.history import History, Outcome
+from harness.history import Outcome
 
 TRIAL = Path(__file__).parents[2] / "harness" / "drivers" / "trial_driver.py"
 CLOCKS = (ClockAhead(), ClockBehind(), JumpingClock(), BackwardsClock())
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A new queue."""
-    path = tmp_path / "queue.db"
-    with QueueDatabase(path, create=True):
-        return path
-
-
-@pytest.fixture
-def crew(tmp_path):
-    """Worker processes that are gone afterwards."""
-    with History(tmp_path / "history.jsonl") as history, Crew(history, tmp_path) as crew:
-        yield crew
 
 
 @pytest.fixture
