@@ -1,12 +1,14 @@
 """The selftest: what counts as caught, what is remembered, and one real trial from end to end."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from harness.inherited import PLANTED_VARIABLE
 from harness.planted import DEFECTS, Catch, Change, Defect
 from harness.selftest.code import code_digest
 from harness.selftest.gaterun import GateRan
@@ -144,11 +146,16 @@ def test_the_digest_follows_every_source(tmp_path):
 
 
 def test_a_real_defect_is_caught_from_the_command_line(tmp_path):
-    """The gate runs on a core with a double claim, comes out red as it must, and says by whom."""
+    """The gate runs on a core with a double claim, comes out red as it must, and says by whom.
+
+    What a run around it was told (options of pytest, another defect) has no say in it.
+    """
+    told = {"PYTEST_ADDOPTS": "--no-such-option", PLANTED_VARIABLE: "no-such-defect"}
     command = [sys.executable, "-m", "harness.cli", "selftest", "double-claim", "--json"]
     done = subprocess.run(
         [*command, "--seed", "5", "--report-dir", str(tmp_path)],
         cwd=ROOT,
+        env=os.environ | told,
         capture_output=True,
         encoding="utf-8",
         timeout=DEADLINE_S,
