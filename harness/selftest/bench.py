@@ -1,9 +1,10 @@
 """Runs the trials, some side by side, and tells each as it ends."""
 
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Bench:
     folder: Path
     memory: Memory
     jobs: int = 2
+    _cut_off: threading.Event = field(default_factory=threading.Event)
 
     def try_defects(self, defects: Iterable[Defect], seed: int, *, whole: bool) -> Iterator[Trial]:
         """Try each defect once; yield each trial as it ends.
@@ -46,6 +48,9 @@ class Bench:
                     trial = done.result()
                     self.memory.add(trial, _now())
                     yield trial
+            except BaseException:
+                self._cut_off.set()
+                raise
             finally:
                 for left in running:
                     left.cancel()
@@ -68,7 +73,7 @@ class Bench:
         checks = [FOLDER] if whole else asked_of(defect)
         ran = self._ran(checks, seed, defect.name, defect.profile, name, alone=True)
         trial = judge_trial(defect, seed, ran, whole=whole)
-        if trial.state is State.CAUGHT:
+        if trial.state is State.CAUGHT or self._cut_off.is_set():
             self._forget(name)
         return trial
 
@@ -96,7 +101,7 @@ class Bench:
         return self.folder / KEPT_FOLDER / name
 
     def _forget(self, name: str) -> None:
-        """Delete what a run left that went as it should; only what is surprising is kept."""
+        """Delete what a run left; what is surprising is kept, and of a run cut off nothing."""
         shutil.rmtree(self._kept(name), ignore_errors=True)
 
 
