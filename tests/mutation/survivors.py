@@ -13,6 +13,16 @@ _WORDS = re.compile(
     r"|source|cause|backup|why)=|_log\.|InvalidArgumentError\(|Error\(|XX|f\"|message"
 )
 
+_SQL = re.compile(
+    r"\b(SELECT|UPDATE|INSERT|DELETE|FROM|WHERE|CAST|PRAGMA|SET|VALUES|AND|OR|IN|ON|ORDER|GROUP"
+    r"|CREATE|DROP|WITH|BEGIN|COMMIT|ROLLBACK|ANALYZE|VACUUM|ATTACH|DETACH|CASE|WHEN|NULL|JOIN"
+    r"|LIMIT|UNION|EXISTS|NOT|INTO|TABLE|INDEX)\b"
+)
+_QUOTED = re.compile(r"'[^']*'")
+_CODEC = re.compile(r"\butf-8\b", re.IGNORECASE)
+_NAMED = re.compile(r"(\bcheck_\w+\()\s*(?:\"[^\"]*\"|None)")
+_ASSERTED = re.compile(r"(\bassert .*), \"[^\"]*\"$")
+
 
 @dataclass(frozen=True)
 class Survivor:
@@ -47,7 +57,18 @@ class Survivor:
         told = [line for line in self.removed if line.strip("(),")]
         if told and all(_WORDS.search(line) for line in told):
             return "words that a person reads"
-        return None
+        return _meaningless(" ".join(self.removed), " ".join(self.added))
+
+
+def _meaningless(removed: str, added: str) -> str | None:
+    """Return why the change says the same as before, or None where it does not."""
+    for each in (_NAMED, _ASSERTED):
+        if each.sub(r"\1", removed) == each.sub(r"\1", added):
+            return "words that a person reads"
+    if _CODEC.sub("utf-8", removed) == _CODEC.sub("utf-8", added):
+        return "the name of a codec knows no capitals"
+    same = removed.lower() == added.lower() and _QUOTED.findall(removed) == _QUOTED.findall(added)
+    return "a word of SQL knows no capitals" if same and _SQL.search(removed) else None
 
 
 def from_diff(name: str, diff: str) -> Survivor:
