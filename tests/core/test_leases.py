@@ -63,6 +63,7 @@ def test_lease_is_judged_alike_in_every_format_and_both_held_states(
     found = stale_leases(database.connection(), NOW_MS, 300)
     sizes = {name: len(getattr(found, name)) for name in ("stale", "live", "unreadable")}
     assert sizes == {"stale": 0, "live": 0, "unreadable": 0, told: 1}
+    assert [task.status for task in getattr(found, told)] == [status]
 
 
 def test_only_held_tasks_are_judged(database):

@@ -25,6 +25,14 @@ def nested(depth):
     return value
 
 
+def nested_dict(depth):
+    """Return a dict in a dict in a dict."""
+    value = {}
+    for _ in range(depth):
+        value = {"k": value}
+    return value
+
+
 @given(JSON_VALUES)
 def test_any_json_value_comes_back_as_it_was(value):
     """What goes in as JSON comes out equal."""
@@ -45,6 +53,9 @@ def test_any_json_value_comes_back_as_it_was(value):
         ({"\udfff": 1}, "half a surrogate pair"),
         pytest.param(10**5000, "digits", id="huge"),
         (nested(DEPTH_MOST + 1), "nested deeper"),
+        (nested_dict(DEPTH_MOST + 1), "nested deeper"),
+        ([math.nan, [1]], "nan is no JSON number"),
+        ({"a": math.nan, "b": {"c": 1}}, "nan is no JSON number"),
     ],
 )
 def test_what_is_no_json_is_refused_with_the_reason(value, said):
@@ -64,6 +75,7 @@ def test_payload_that_holds_itself_is_refused():
 def test_deepest_permitted_payload_is_encoded():
     """The limit of depth itself is permitted."""
     assert encode(nested(DEPTH_MOST)).count("[") == DEPTH_MOST + 1
+    assert encode(nested_dict(DEPTH_MOST)).count("{") == DEPTH_MOST + 1
 
 
 @pytest.mark.parametrize(

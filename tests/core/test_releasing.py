@@ -1,6 +1,7 @@
 """Tasks taken from holders that are gone."""
 
 import json
+import sqlite3
 
 import pytest
 from doors import Door
@@ -8,8 +9,14 @@ from maintained import rival, rows_of
 
 from core import ManualClock, QueueDatabase, QueueMaintenance, TaskQueue
 from core.attempts import Ending, end_attempt
-from core.errors import InvalidArgumentError, LeaseLostError, TaskNotHeldError
+from core.errors import (
+    DatabaseBusyError,
+    InvalidArgumentError,
+    LeaseLostError,
+    TaskNotHeldError,
+)
 from core.leases import read_held
+from core.releasing import release_stale
 from core.timestamps import to_text
 
 NOW_MS = 1_795_492_800_000  # 2026-11-24 04:00:00 UTC
@@ -109,6 +116,41 @@ def test_heartbeat_that_came_meanwhile_keeps_the_task_with_its_holder(database, 
     tasks.complete(task)
 
 
+def test_heartbeat_between_look_and_clean_up_keeps_the_task(database, clock):
+    """A clean-up that read a lease as stale leaves it alone where it was extended meanwhile."""
+    tasks = TaskQueue(database)
+    tasks.enqueue("t", 1)
+    task = tasks.claim("w", lease_seconds=1)
+    clock.advance_s(1000)
+    late = []
+
+    def extend_first(_uri, _connection, sql):
+        if sql == "BEGIN IMMEDIATE" and not late:
+            late.append(tasks.heartbeat(task))
+
+    with QueueDatabase(database.path, connect=Door(extend_first), clock=clock) as cleaning:
+        assert QueueMaintenance(cleaning).cleanup_stale_leases(300) == 0
+    assert late
+    tasks.complete(task)
+
+
+def test_clean_up_that_cannot_read_says_which_file_and_how_long_it_waited(database):
+    """What SQLite refuses while leases are read is told as ours."""
+
+    def refuse(_uri, _connection, sql):
+        if "FROM task_queue WHERE status IN" in " ".join(sql.split()):
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+
+    with (
+        QueueDatabase(database.path, connect=Door(refuse), busy_timeout_ms=1500) as refused,
+        pytest.raises(DatabaseBusyError) as caught,
+    ):
+        release_stale(refused, 300)
+    assert (caught.value.path, caught.value.waited_s) == (str(database.path), 1.5)
+
+
 def test_late_holder_of_a_freed_task_is_refused(database, clock):
     """A holder that wakes up after its task was freed can neither extend nor complete it."""
     tasks = TaskQueue(database)
@@ -180,11 +222,12 @@ def test_task_of_a_killed_worker_is_freed_and_done_by_another(tmp_path, spawn):
 @pytest.mark.parametrize("lease", [None, "soon", "2026-11-24 09:00:00"])
 def test_one_task_is_freed_by_name_whatever_its_lease(database, lease):
     """A named task is taken from its holder; others keep theirs."""
-    wanted, other = hold(database, lease), hold(database, lease)
+    first, wanted, last = (hold(database, lease) for _number in range(3))
     assert QueueMaintenance(database).release_lease(wanted) == "queued"
     assert rows_of(database.path, "SELECT id, status FROM task_queue ORDER BY id") == [
+        (first, "leased"),
         (wanted, "queued"),
-        (other, "leased"),
+        (last, "leased"),
     ]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 
 import pytest
 from doors import Door
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import ManualClock, QueueDatabase
+from core.claiming import Candidates
 from core.errors import (
     CommitUnknownError,
     DatabaseBusyError,
@@ -23,6 +25,7 @@ from core.errors import (
     LeaseLostError,
     ReadOnlyDatabaseError,
 )
+from core.task import LAST_MOMENT_MS
 from core.tasks import TaskQueue
 from core.timestamps import to_text
 
@@ -109,6 +112,24 @@ def test_enqueue_with_a_bad_argument_is_refused_and_nothing_is_put_in(database, 
     assert database.connection().execute("SELECT count(*) FROM task_queue").fetchall() == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("run_after", "stored_ms"),
+    [
+        (
+            datetime(2026, 11, 24, 6, 30, tzinfo=timezone(timedelta(hours=2))),
+            NOW_MS - 123 + 1_800_000,
+        ),
+        (datetime(2026, 11, 24, 4, 30), NOW_MS - 123 + 1_800_000),  # noqa: DTZ001 - taken as UTC
+        (0, 0),
+        (LAST_MOMENT_MS, LAST_MOMENT_MS),
+    ],
+)
+def test_time_of_a_task_is_taken_from_a_datetime_or_a_number(database, tasks, run_after, stored_ms):
+    """A datetime with or without a zone, and the ends of what a number may be, are stored."""
+    task_id = tasks.enqueue("t", 1, run_after=run_after)
+    assert row(database, task_id, "run_after_utc") == (to_text(stored_ms),)
+
+
 def test_enqueue_of_what_is_no_json_puts_nothing_in(database, tasks):
     """A payload that is not JSON gets our error, and the queue stays empty."""
     with pytest.raises(InvalidPayloadError):
@@ -155,6 +176,17 @@ def test_known_key_is_acknowledged_by_a_commit_that_writes(tmp_path, clock):
     database.close()
 
 
+@pytest.mark.parametrize(("later_s", "touched_ms"), [(0, NOW_MS + 1), (5, NOW_MS + 5000)])
+def test_known_key_is_touched_with_another_time_than_it_had(
+    database, clock, tasks, later_s, touched_ms
+):
+    """What is written differs from what was there, and is no farther off than it must be."""
+    task_id = tasks.enqueue("t", 1, idempotency_key="k")
+    clock.advance_s(later_s)
+    tasks.enqueue("t", 1, idempotency_key="k")
+    assert row(database, task_id, "updated_at_utc") == (to_text(touched_ms),)
+
+
 def test_field_file_takes_and_gives_tasks(tmp_path, clock):
     """A file without our index, version or application id works as a queue of ours does."""
     path = tmp_path / "queue.db"
@@ -185,9 +217,10 @@ def test_claims_come_by_priority_and_then_by_age(tasks):
 
 def test_claimed_task_is_held_to_the_millisecond(database, tasks):
     """A claim is written with its holder, its moment and its lease, and counts no attempt."""
-    task_id = tasks.enqueue("t", {"a": [1, None]})
+    task_id = tasks.enqueue("t", {"a": [1, None]}, max_attempts=3)
     task = tasks.claim("w-1", lease_seconds=1.5)
-    assert (task.id, task.type, task.payload, task.attempts) == (task_id, "t", {"a": [1, None]}, 0)
+    assert (task.id, task.type, task.payload) == (task_id, "t", {"a": [1, None]})
+    assert (task.attempts, task.max_attempts) == (0, 3)
     assert task.lease_until_ms == NOW_MS + 1500
     assert task.token == ("w-1", "2026-11-24 04:00:00.123", 0)
     found = row(
@@ -225,6 +258,14 @@ def test_claim_with_a_bad_argument_is_refused_and_nothing_is_held(
     with pytest.raises(InvalidArgumentError):
         tasks.claim(worker, **arguments)
     assert row(database, task_id, "status") == ("queued",)
+
+
+def test_task_of_another_program_without_a_type_or_a_change_is_claimed(database, tasks):
+    """What a field program left empty stays empty, and stops no claim."""
+    task_id = tasks.enqueue("t", 1)
+    write(database, "UPDATE task_queue SET type = '', updated_at_utc = ''")
+    task = tasks.claim("w")
+    assert (task.id, task.type, task.reserved_at) == (task_id, "", to_text(NOW_MS))
 
 
 def test_types_limit_what_is_claimed(tasks):
@@ -355,6 +396,17 @@ def test_tasks_that_cannot_be_claimed_do_not_hide_those_behind_them(database, ta
     assert tasks.claim("w") is None
 
 
+def test_candidates_go_on_behind_one_that_was_not_taken(database):
+    """However many stand between them, each that is due comes once, in order."""
+    with database.transaction("normal") as connection:
+        connection.executemany(
+            "INSERT INTO task_queue (type, payload, run_after_utc) VALUES ('t', '{}', ?)",
+            [*[("",)] * 60, ("2026-11-24 01:00:00",), *[("",)] * 60, ("2026-11-24 01:00:00",)],
+        )
+    found = Candidates(database.connection(), NOW_MS, None, indexed=True)
+    assert [task_id for task_id, _touched in islice(found, 3)] == [61, 122]
+
+
 def test_claim_of_a_large_backlog_reads_as_much_as_of_a_small_one(database, tasks):
     """On a file with our index the steps of a claim do not grow with the backlog."""
     steps = []
@@ -378,6 +430,18 @@ def test_index_that_went_away_is_done_without(database, tasks):
     write(database, "DROP INDEX queuedrill_waiting")
     assert tasks.claim("w").id == task_id
     assert tasks.claim("w") is None
+
+
+def test_index_that_went_away_is_looked_for_once(tmp_path, clock):
+    """Claims after the one that missed the index do not ask for it again."""
+    statements = []
+    door = Door(lambda _uri, _connection, sql: statements.append(sql))
+    with QueueDatabase(tmp_path / "queue.db", create=True, clock=clock, connect=door) as database:
+        tasks = TaskQueue(database)
+        write(database, "DROP INDEX queuedrill_waiting")
+        for _ in range(3):
+            tasks.claim("w")
+    assert sum("INDEXED BY" in sql for sql in statements) == 1
 
 
 def test_two_processes_never_get_the_same_task(queue_path, spawn):
@@ -537,6 +601,17 @@ def test_namesake_that_claims_again_gets_another_token(database, clock, tasks, j
     tasks.complete(current)
 
 
+def test_moment_of_a_claim_is_no_farther_ahead_than_it_must_be(database, tasks):
+    """The second claim of one millisecond has the next one, also at the end of the calendar."""
+    tasks.enqueue("t", 1)
+    tasks.claim("w")
+    requeue_without_counting(database)
+    assert tasks.claim("w").reserved_at == to_text(NOW_MS + 1)
+    requeue_without_counting(database)
+    write(database, "UPDATE task_queue SET reserved_at_utc = ?", to_text(LAST_MOMENT_MS - 1))
+    assert tasks.claim("w").reserved_at == to_text(LAST_MOMENT_MS)
+
+
 @pytest.mark.parametrize("jump_s", [0, -3600, 3600])
 def test_namesake_after_a_restore_gets_another_token(database, clock, tasks, jump_s):
     """Though a restore wipes the last claim and counts nothing, no later token is the old one."""
@@ -616,7 +691,7 @@ def test_task_that_left_the_queue_is_lost_with_a_clear_word(database, tasks):
     tasks.enqueue("t", 1)
     task = tasks.claim("w")
     write(database, "DELETE FROM task_queue")
-    with pytest.raises(LeaseLostError, match="no longer in the queue"):
+    with pytest.raises(LeaseLostError, match=r"\bno longer in the queue\b"):
         tasks.complete(task)
 
 
@@ -669,7 +744,7 @@ def test_failed_attempt_is_counted_and_waits_its_time(database, clock, tasks):
 def test_last_attempt_that_fails_moves_the_task_to_dead_letter(database, tasks):
     """After max_attempts failures the task is out of the queue, with its history."""
     task_id = tasks.enqueue("t", 1, max_attempts=3)
-    outcomes = [tasks.fail(tasks.claim("w"), f"boom {n}") for n in range(3)]
+    outcomes = [tasks.fail(tasks.claim("wörk"), f"boom {n}") for n in range(3)]
     assert outcomes == ["queued", "queued", "dead_letter"]
     assert tasks.claim("w") is None
     found = row(
@@ -678,7 +753,12 @@ def test_last_attempt_that_fails_moves_the_task_to_dead_letter(database, tasks):
     assert found == ("dead_letter", 3, "boom 2", to_text(NOW_MS), None)
     logs = database.connection().execute("SELECT level, details FROM task_logs").fetchall()
     assert [level for level, _ in logs] == ["WARNING", "WARNING", "ERROR"]
-    assert [json.loads(details)["attempts"] for _, details in logs] == [1, 2, 3]
+    assert [json.loads(details) for _, details in logs] == [
+        {"worker": "wörk", "attempts": n + 1, "max_attempts": 3, "became": outcomes[n],
+         "error": f"boom {n}"}
+        for n in range(3)
+    ]  # fmt: skip
+    assert "wörk" in logs[0][1]
 
 
 def test_attempts_never_pass_their_limit(database, tasks):
@@ -689,6 +769,16 @@ def test_attempts_never_pass_their_limit(database, tasks):
     write(database, "UPDATE task_queue SET max_attempts = 1")
     assert tasks.fail(task, "x") == "dead_letter"
     assert row(database, task.id, "attempts, max_attempts") == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", None])
+def test_heartbeat_with_a_bad_lease_leaves_the_lease_as_it_was(database, tasks, seconds):
+    """A wrong length gets our error, and the task is held as long as before."""
+    tasks.enqueue("t", 1)
+    task = tasks.claim("w", lease_seconds=10)
+    with pytest.raises(InvalidArgumentError):
+        tasks.heartbeat(task, lease_seconds=seconds)
+    assert row(database, task.id, "lease_until_utc") == (to_text(NOW_MS + 10_000),)
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), "5", None])

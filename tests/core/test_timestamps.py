@@ -31,6 +31,9 @@ MOMENTS = st.integers(min_value=100_000_000_000, max_value=99_999_999_999_999)
         (MOMENT_MS / 1000 + 0.25, MOMENT_MS + 250),
         (MOMENT_MS, MOMENT_MS),
         (str(MOMENT_MS // 1000), MOMENT_MS),
+        (100_000_000, 100_000_000_000),
+        (100_000_000_000, 100_000_000_000),
+        (99_999_999_999_999, 99_999_999_999_999),
     ],
 )
 def test_every_format_of_the_field_means_its_moment(value, expected_ms):
@@ -43,7 +46,8 @@ def test_every_format_of_the_field_means_its_moment(value, expected_ms):
     [
         None, True, "", " ", "soon", "2025-13-05 14:30:22", "2025-02-30 14:30:22",
         "2025-11-05 24:30:22", "2025-11-05", "2025-11-05 14:30:22+99:99", "05.11.2025 14:30",
-        "\uff12025-11-05 14:30:22", 0, -1, 12, 10**15, float("nan"), float("inf"), b"2025",
+        "\uff12025-11-05 14:30:22", 0, -1, 12, 99_999_999, 10**14, 10**15,
+        float("nan"), float("inf"), b"2025",
         "9" * 40, "2025-11-05 14:30:22+24:00", "0000-01-01 00:00:00", "0001-01-01 00:00:00+02:00",
     ],
 )  # fmt: skip
@@ -101,3 +105,9 @@ def test_naive_datetime_is_taken_as_utc_and_an_aware_one_is_converted():
 
     assert from_datetime(naive) == from_datetime(east) == MOMENT_MS
     assert to_datetime(MOMENT_MS).tzinfo is UTC
+
+
+def test_what_is_finer_than_a_millisecond_is_cut_off():
+    """A moment is a whole number of milliseconds, never one ahead."""
+    moment = datetime(1970, 1, 1, 0, 0, 0, 1999, tzinfo=UTC)
+    assert (from_datetime(moment), type(from_datetime(moment))) == (1, int)

@@ -10,7 +10,7 @@ EXPLAINED = tomllib.loads((Path(__file__).parent / "explained.toml").read_text(e
 # Arguments that end in what a person reads, and nowhere else.
 _WORDS = re.compile(
     r"\b(what|cure|detail|value|operation|holder|waited_s|known|path|folder|needed_mb|free_mb"
-    r"|source|cause|backup|why)=|_log\.|InvalidArgumentError\(|Error\(|XX|f\"|message"
+    r"|source|cause|backup|why)=|\bcure = |_log\.|InvalidArgumentError\(|Error\(|XX|f\"|message"
 )
 
 _SQL = re.compile(
