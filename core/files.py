@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-OWNER_ONLY_FILE = 0o600
-OWNER_ONLY_FOLDER = 0o700
+from . import primitives
+
 _CHUNK_BYTES = 1 << 20
 _DRAFT_SUFFIX = ".draft"
 _TOKEN = re.compile(r"[0-9a-f]{12}", re.ASCII)
@@ -33,8 +33,7 @@ def create_empty(path: Path) -> None:
     Raises:
         FileExistsError: the name is taken; the file there is as it was.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    os.close(os.open(path, flags, OWNER_ONLY_FILE))
+    primitives.close(primitives.create(path))
 
 
 def make_folder(path: Path) -> None:
@@ -44,7 +43,7 @@ def make_folder(path: Path) -> None:
     make_parents = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(make_parents):
         with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=OWNER_ONLY_FOLDER)
+            primitives.make_folder(folder)
             sync_folder(folder.parent)
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
@@ -56,22 +55,19 @@ def sync_file(path: Path) -> None:
     Closing a file drops this process's POSIX locks on it
     (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     """
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(primitives.open_file(path))
 
 
 def sync_folder(folder: Path) -> None:
     """Make renames and deletions in the folder survive a power cut, where the system can."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(primitives.open_folder(folder))
+
+
+def _sync(descriptor: int) -> None:
+    with _closing(descriptor):
+        primitives.sync(descriptor)
 
 
 def write_new(path: Path, content: bytes, *, draft: Path | None = None) -> None:
@@ -105,7 +101,7 @@ def publish(draft: Path, final: Path) -> None:
         FileExistsError: the name is taken; both files are as they were.
     """
     if os.name == "nt":
-        _retrying(lambda: os.rename(draft, final))  # noqa: PTH104 - Path.rename is the same call
+        _retrying(lambda: primitives.rename(draft, final))
     else:
         _publish_by_link(draft, final)
     sync_folder(final.parent)
@@ -114,7 +110,7 @@ def publish(draft: Path, final: Path) -> None:
 def _publish_by_link(draft: Path, final: Path) -> None:
     try:
         # rename(2) overwrites; link(2) does not.
-        os.link(draft, final)
+        primitives.link(draft, final)
     except FileExistsError:
         raise
     except OSError:
@@ -122,14 +118,14 @@ def _publish_by_link(draft: Path, final: Path) -> None:
         # be a half file if we died now, so the name is looked at and then taken.
         if final.exists():
             raise FileExistsError(str(final)) from None
-        os.replace(draft, final)  # noqa: PTH105 - one idiom for both branches
+        primitives.replace(draft, final)
     else:
-        draft.unlink()
+        primitives.unlink(draft)
 
 
 def replace(source: Path, target: Path) -> None:
     """Move the file over the target's name in one step, and sync the folders."""
-    _retrying(lambda: os.replace(source, target))  # noqa: PTH105 - shown beside os.rename
+    _retrying(lambda: primitives.replace(source, target))
     sync_folder(target.parent)
     if source.parent != target.parent:
         sync_folder(source.parent)
@@ -154,7 +150,7 @@ def remove(path: Path, *, sync: bool = True) -> bool:
         sync: also sync the folder, so that a power cut cannot bring the file back.
     """
     try:
-        _retrying(path.unlink)
+        _retrying(lambda: primitives.unlink(path))
     except FileNotFoundError:
         return False
     if sync:
@@ -165,7 +161,7 @@ def remove(path: Path, *, sync: bool = True) -> bool:
 def remove_tree(folder: Path) -> None:
     """Delete a folder of ours with all in it, if it is there; links are not followed."""
     if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
+        primitives.remove_tree(folder)
         sync_folder(folder.parent)
 
 
@@ -181,16 +177,14 @@ def copy(source: Path, target: Path, *, progress: Callable[[int], None] | None =
         FileExistsError: the target is there.
     """
     with temporary_beside(target) as draft:
-        create_empty(draft)
-        with source.open("rb") as read, draft.open("r+b") as written:
+        with source.open("rb") as read, _closing(primitives.create(draft)) as written:
             done = 0
             while chunk := read.read(_CHUNK_BYTES):
-                written.write(chunk)
+                _write_all(written, chunk)
                 done += len(chunk)
                 if progress is not None:
                     progress(done)
-            written.flush()
-            os.fsync(written.fileno())
+            primitives.sync(written)
         publish(draft, target)
 
 
@@ -264,11 +258,24 @@ def _draft_prefix(path: Path) -> str:
 
 
 def _write_synced(draft: Path, content: bytes) -> None:
-    create_empty(draft)
-    with draft.open("r+b") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with _closing(primitives.create(draft)) as descriptor:
+        _write_all(descriptor, content)
+        primitives.sync(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    # One call may write less than it was given (man 2 write).
+    left = memoryview(content)
+    while left:
+        left = left[primitives.write(descriptor, bytes(left)) :]
+
+
+@contextlib.contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        primitives.close(descriptor)
 
 
 def _retrying(action: Callable[[], object]) -> None:

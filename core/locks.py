@@ -14,7 +14,8 @@ from pathlib import Path
 
 from .clock import Clock, Deadline, SystemClock
 from .errors import DatabaseMissingError, MaintenanceBusyError
-from .files import OWNER_ONLY_FILE, adopt_access
+from .files import adopt_access
+from .primitives import OWNER_ONLY_FILE
 from .timestamps import to_text
 from .translation import system_translated
 

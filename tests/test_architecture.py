@@ -119,14 +119,14 @@ def test_core_works_when_copied_under_another_name(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "done"), done.stderr
 
 
-def test_only_files_module_renames_deletes_and_copies() -> None:
-    """In core, what changes names on disk is in files.py, where a sweep can count it."""
+def test_only_primitives_rename_delete_and_sync() -> None:
+    """In core, what changes names on disk is in primitives.py, where a sweep can count it."""
     forbidden = {"rename", "replace", "unlink", "remove", "rmdir", "rmtree", "copyfile", "fsync"}
-    modules = {"os", "shutil", "path", "source", "target", "final", "draft"}
+    modules = {"os", "shutil", "path", "source", "target", "final", "draft", "folder"}
     wrong = [
         f"{source.name}:{node.lineno} {node.value.id}.{node.attr}"
         for source in _sources("core")
-        if source.name not in {"files.py", "holders.py"}
+        if source.name not in {"primitives.py", "holders.py"}
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)

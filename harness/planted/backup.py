@@ -1,6 +1,7 @@
 """Defects of backups: torn, unproved, unsafe on the disk, or open to everybody."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def _do_nothing(_right: Right) -> Right:
 
 
 def _readable_by_everybody(_right: Right) -> Right:
-    return lambda path: path.touch(mode=0o666, exist_ok=False)
+    return lambda path: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
 
 def _named_at_once(_right: Right) -> Right:
@@ -299,10 +300,7 @@ DEFECTS = (
         name="backup-readable-by-all",
         group="backup",
         wrong="A backup and its manifest are readable by every user of the machine.",
-        changes=(
-            Change("core.copying", "create_empty", _readable_by_everybody),
-            Change("core.files", "create_empty", _readable_by_everybody),
-        ),
+        changes=(Change("core.primitives", "create", _readable_by_everybody),),
         catches=(Catch(_UMASK, "others may read"),),
     ),
     Defect(
