@@ -21,7 +21,7 @@ from health_queues import (
     task,
 )
 
-from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, errors, observer
+from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, errors, health, observer
 from core.findings import Level, fixes
 from core.health import FINDING_IDS, check_health
 from core.paths import sides, wal_of
@@ -159,14 +159,54 @@ def test_file_that_is_disturbed_at_each_look_is_judged_from_a_copy(queue_path):
     assert report.finding("file.opens").level is Level.OK
 
 
+def test_only_the_last_look_at_a_disturbed_file_is_at_a_copy(queue_path, tmp_path, monkeypatch):
+    """The file itself is tried as often as there are looks but one; a copy goes where it is told.
+
+    A copy reads the whole file twice, which is not for a large one unless it must be.
+    """
+    looks = seen_looks(monkeypatch)
+
+    def connect(uri, *, timeout_s):
+        if "memory" not in uri:
+            os.utime(queue_path, ns=(0, queue_path.stat().st_mtime_ns + 1))
+        return connect_stdlib(uri, timeout_s=timeout_s)
+
+    checked(queue_path, connect=connect, scratch=tmp_path)
+
+    assert [look["copying"] for look in looks] == [False, False, True]
+    assert {look["scratch"] for look in looks} == {tmp_path.resolve()}
+
+
+def test_file_that_does_not_open_and_does_not_change_is_looked_at_once(tmp_path, monkeypatch):
+    """What was wrong with a file that nobody touches is wrong with it at every look."""
+    path = tmp_path / "queue.db"
+    path.write_bytes(b"text " * 900)
+    looks = seen_looks(monkeypatch)
+
+    checked(path)
+
+    assert len(looks) == 1
+
+
+def seen_looks(monkeypatch):
+    """Return a list that takes how each look at the content is asked for."""
+    looks, right = [], health.viewpoint
+    monkeypatch.setattr(
+        health, "viewpoint", lambda path, **how: looks.append(how) or right(path, **how)
+    )
+    return looks
+
+
 def test_file_that_never_settles_is_unknown(spawn, queue_path, monkeypatch):
     """Where every copy is disturbed, the answer is that nothing is known."""
     crash(spawn, queue_path, 1)
     monkeypatch.setattr("core.observer.copy_unheld", lambda _database, _folder, **_how: None)
+    looks = seen_looks(monkeypatch)
 
     opens = checked(queue_path).finding("file.opens")
 
     assert (opens.level, opens.observed) == (Level.UNKNOWN, "UnsettledError")
+    assert len(looks) == 3
 
 
 def test_commands_are_verbs_of_the_command_line_with_the_database_named(queue_path, execute):
@@ -243,6 +283,22 @@ def test_file_that_does_not_open_is_a_critical_finding_with_its_cure(
     assert str(path) in opens.message
     assert opens.command == ("" if verb is None else f'queuedrill {verb} --db "{path}"')
     assert snapshot(tmp_path) == before
+
+
+def test_trouble_with_a_file_that_has_a_log_is_told_as_what_it_is(tmp_path):
+    """Only a log without its database is told as a stray one."""
+    path = tmp_path / "queue.db"
+    make_plain(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("INSERT INTO other VALUES (1)")
+        wal = wal_of(path).read_bytes()
+    wal_of(path).write_bytes(wal)
+
+    opens = checked(path).finding("file.opens")
+
+    assert opens.observed == "NotAQueueError"
+    assert "task_queue" in opens.message
 
 
 def test_missing_file_with_backups_is_to_be_restored_not_made_anew(queue_path):

@@ -63,10 +63,28 @@ AREAS = {
     ),
     "ground": Area(
         modules=(
-            *("database", "schema", "files", "paths", "holders", "observer", "translation"),
+            *(
+                "database",
+                "schema",
+                "files",
+                "primitives",
+                "paths",
+                "holders",
+                "observer",
+                "translation",
+            ),
             *("clock", "connection", "arguments"),
         ),
-        tests=("database", "schema", "files", "paths", "holders", "observer", "translation"),
+        tests=(
+            "database",
+            "schema",
+            "files",
+            "primitives",
+            "paths",
+            "holders",
+            "observer",
+            "translation",
+        ),
         scenarios=("test_gate.py", "test_rivals.py"),
     ),
 }

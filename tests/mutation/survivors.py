@@ -21,6 +21,7 @@ _SQL = re.compile(
 _QUOTED = re.compile(r"'[^']*'")
 _CODEC = re.compile(r"\butf-8\b", re.IGNORECASE)
 _NAMED = re.compile(r"(\bcheck_\w+\()\s*(?:\"[^\"]*\"|None)")
+_SENTENCE = re.compile(r'"[A-Z][^"]* [^"]*[.:]"')
 _ASSERTED = re.compile(r"(\bassert .*), \"[^\"]*\"$")
 
 
@@ -65,10 +66,19 @@ def _meaningless(removed: str, added: str) -> str | None:
     for each in (_NAMED, _ASSERTED):
         if each.sub(r"\1", removed) == each.sub(r"\1", added):
             return "words that a person reads"
+    if any(_around(found, removed, added) for found in _SENTENCE.finditer(removed)):
+        return "words that a person reads"
     if _CODEC.sub("utf-8", removed) == _CODEC.sub("utf-8", added):
         return "the name of a codec knows no capitals"
     same = removed.lower() == added.lower() and _QUOTED.findall(removed) == _QUOTED.findall(added)
     return "a word of SQL knows no capitals" if same and _SQL.search(removed) else None
+
+
+def _around(sentence: re.Match[str], removed: str, added: str) -> bool:
+    """Return whether nothing but the sentence was changed, and that is no SQL."""
+    before, after = removed[: sentence.start()], removed[sentence.end() :]
+    same = added.startswith(before) and added.endswith(after)
+    return same and not _SQL.search(sentence[0])
 
 
 def from_diff(name: str, diff: str) -> Survivor:

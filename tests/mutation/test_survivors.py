@@ -61,6 +61,9 @@ def test_only_words_may_live_unexplained(removed, reason):
         ("\"SET status = 'done'\",", "\"set status = 'done'\",", "a word of SQL"),
         ("\"SET status = 'done'\",", "\"SET STATUS = 'DONE'\",", None),
         ('{"type": type}', '{"TYPE": type}', None),
+        ('refuse(limit, "Give a number.")', "refuse(limit, None)", "words"),
+        ('refuse(limit, "Give a number.")', 'refuse(None, "Give a number.")', None),
+        ('ask("SELECT a FROM t LIMIT 1.")', 'ask("XXSELECT a FROM t LIMIT 1.XX")', None),
         ('data.decode("utf-8")', 'data.decode("UTF-8")', "the name of a codec"),
     ],
 )
