@@ -7,9 +7,11 @@ import ast
 import functools
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import marked
+from marked import line
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -29,7 +31,7 @@ _CONFIRMED = re.compile(r"[Cc]onfirmed by ([^.]+)")
 def table() -> list[str]:
     """Return the lines of the table of faults."""
     titles = (*TITLES, *LAST_TITLES)
-    return [_line(titles), "|---" * len(titles) + "|", *map(row, FAULTS)]
+    return [line(titles), "|---" * len(titles) + "|", *map(row, FAULTS)]
 
 
 def row(fault: Fault[Any]) -> str:
@@ -38,7 +40,7 @@ def row(fault: Fault[Any]) -> str:
     assert found is not None, f"{type(fault).__name__}: what, Simulated by, Survivable because"
     world, simulated, because = found.groups()
     used_by = ", ".join(f"`{path.stem.removeprefix('test_')}`" for path in users(fault))
-    return _line((f"`{fault.name}`", world, simulated, confirmed(fault), because, used_by))
+    return line((f"`{fault.name}`", world, simulated, confirmed(fault), because, used_by))
 
 
 def confirmed(fault: Fault[Any]) -> str:
@@ -64,11 +66,11 @@ def calls() -> str:
 def alarms() -> list[str]:
     """Return the lines of the table of planted alarms: the check, and what it promises."""
     rows = [
-        _line((f"`{node.name}`", _flat(ast.get_docstring(node))))
+        line((f"`{node.name}`", _flat(ast.get_docstring(node))))
         for node in ast.parse(ALARM.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
-    return [_line(("check", "what comes out red")), "|---|---|", *rows]
+    return [line(("check", "what comes out red")), "|---|---|", *rows]
 
 
 def made_by_scenarios() -> set[str]:
@@ -93,18 +95,12 @@ def parts() -> dict[str, list[str]]:
 
 def part(name: str) -> list[str]:
     """Return the lines that the document has between the marks of that name."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    return text.split(f"<!-- {name} -->\n")[1].split(f"<!-- end of {name} -->")[0].splitlines()
+    return marked.part(DOCUMENT, name)
 
 
 def write() -> None:
     """Leave the document with what the code decides."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    for name, lines in parts().items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, rest = text.split(begin)
-        text = before + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1]
-    DOCUMENT.write_text(text, encoding="utf-8", newline="\n")
+    marked.write(DOCUMENT, parts())
 
 
 @functools.cache
@@ -116,10 +112,6 @@ def _made(path: Path) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _flat(text: str | None) -> str:
