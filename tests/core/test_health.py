@@ -110,10 +110,19 @@ def test_check_changes_nothing_and_makes_nothing_beside_a_worker(spawn, queue_pa
 
 def test_open_database_of_this_process_is_judged_and_keeps_its_locks(queue_path):
     """A queue that this process itself writes to is judged beside that, without harm to it."""
-    with QueueDatabase(queue_path, clock=clock()) as database:
+    standing, opened = clock(), []
+    standing.advance_s(5)
+
+    def connect(uri, *, timeout_s):
+        opened.append(uri)
+        return connect_stdlib(uri, timeout_s=timeout_s)
+
+    with QueueDatabase(queue_path, clock=standing, connect=connect) as database:
         with database.transaction() as connection:
             connection.execute("INSERT INTO task_queue (type, payload) VALUES ('t', '{}')")
+            before = len(opened)
             report = check_health(database)
+            assert len(opened) > before, "through the queue's own door"
         with database.transaction() as connection:
             connection.execute("INSERT INTO task_queue (type, payload) VALUES ('t', '{}')")
 
