@@ -1,0 +1,143 @@
+"""A power cut at every moment of a record: each state that it may leave is laid out and looked at.
+
+States of one digest are looked at once. What is found is judged by what had been said when the cut
+came; a failure is made as small as it can be, so that it names the writes that matter.
+"""
+
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+from harness.disk.cuts import Budget, Cut, cuts, moments
+from harness.disk.left import Finder, Found
+from harness.disk.model import Disk, Loose, State
+from harness.disk.record import Entry
+
+Judge = Callable[[Found, Sequence[Entry]], str]
+"""Given what is found and the marks until then, returns a sentence of what is wrong, or nothing."""
+
+FAILURES_MOST = 3
+_PAIRS_MOST = 24
+_TOLD_MOST = 4
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A power cut that leaves what may not be.
+
+    Attributes:
+        cut: the smallest that was found.
+        wrong: what it leaves.
+    """
+
+    cut: Cut
+    wrong: str
+
+    def __str__(self) -> str:
+        lost = [each.told for each in self.cut.lost()]
+        what = " and ".join(lost[:_TOLD_MOST]) or "nothing"
+        more = f" and {len(lost) - _TOLD_MOST} more" if len(lost) > _TOLD_MOST else ""
+        return f"a power cut {self.cut.moment} that loses {what}{more}: {self.wrong}"
+
+
+@dataclass
+class Survey:
+    """What came of a sweep.
+
+    Attributes:
+        moments: at which the power was cut.
+        cuts: that were tried.
+        states: different ones that they left, each looked at once.
+        survived: cuts that left what may be.
+        failures: the first of the others, made small.
+    """
+
+    moments: int = 0
+    cuts: int = 0
+    states: int = 0
+    survived: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Sweep:
+    """Cuts the power of one record.
+
+    Args:
+        record: of an operation, its base first.
+        judge: says what is wrong.
+        folder: where states are laid out; it is emptied for each.
+    """
+
+    def __init__(self, record: Sequence[Entry], judge: Judge, folder: Path) -> None:
+        self._record = record
+        self._judge = judge
+        self._folder = folder
+        self._finder = Finder(folder)
+        self._found: dict[bytes, Found] = {}
+
+    def run(self, budget: Budget, seed: str, disk: Disk) -> Survey:
+        """Return what came of cuts at all moments.
+
+        Args:
+            budget: how many at each.
+            seed: what is drawn comes from it.
+            disk: new.
+        """
+        survey, chance = Survey(), random.Random(seed)
+        for moment in moments(self._record, disk):
+            survey.moments += 1
+            for cut in cuts(moment, budget, chance):
+                survey.cuts += 1
+                wrong = self.wrong(cut)
+                survey.survived += not wrong
+                if wrong and len(survey.failures) < FAILURES_MOST:
+                    survey.failures.append(self.smallest(cut, wrong))
+        survey.states = len(self._found)
+        return survey
+
+    def wrong(self, cut: Cut) -> str:
+        """Return what is wrong with what the cut leaves, or nothing."""
+        return self._judge(self.found(cut.left()), cut.moment.said)
+
+    def found(self, state: State) -> Found:
+        """Return what is found of a state."""
+        if state.digest not in self._found:
+            lay_out(state, self._folder)
+            self._found[state.digest] = self._finder.look()
+        return self._found[state.digest]
+
+    def smallest(self, cut: Cut, wrong: str) -> Failure:
+        """Return the failure with as few lost changes as were found: one, two, or some of these."""
+        lost = cut.lost()
+        pairs = combinations(lost, 2) if len(lost) <= _PAIRS_MOST else ()
+        for few in ((), *((each,) for each in lost), *pairs):
+            fewer = _losing(cut, few)
+            if said := self.wrong(fewer):
+                return Failure(fewer, said)
+        for each in lost:
+            fewer = _losing(cut, [other for other in cut.lost() if other is not each])
+            if said := self.wrong(fewer):
+                cut, wrong = fewer, said
+        return Failure(cut, wrong)
+
+
+def _losing(cut: Cut, lost: Sequence[Loose]) -> Cut:
+    return Cut(cut.moment, cut.loose, [each for each in cut.loose if each not in lost])
+
+
+def lay_out(state: State, folder: Path) -> None:
+    """Have exactly this in the folder, which is emptied before."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    # A folder sorts before what lies in it.
+    for path, content in state.contents.items():
+        if content is None:
+            (folder / path).mkdir()
+        elif path in state.second_names:
+            (folder / path).hardlink_to(folder / state.second_names[path])
+        else:
+            (folder / path).write_bytes(content)
