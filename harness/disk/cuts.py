@@ -112,7 +112,7 @@ def cuts(moment: Moment, budget: Budget, chance: random.Random) -> Iterator[Cut]
         yield from _all(moment, loose)
     else:
         yield from _telling(moment, loose)
-        yield from _drawn(moment, loose, budget.drawn, chance)
+        yield from drawn(moment, loose, budget.drawn, chance)
     for sector in SECTORS_BYTES:
         pieces = torn(loose, sector)
         if len(pieces) == len(loose):
@@ -120,7 +120,7 @@ def cuts(moment: Moment, budget: Budget, chance: random.Random) -> Iterator[Cut]
         if 2 ** len(pieces) <= budget.enumerated:
             yield from _all(moment, pieces)
         else:
-            yield from _drawn(moment, pieces, budget.drawn, chance)
+            yield from drawn(moment, pieces, budget.drawn, chance)
 
 
 def torn(loose: Iterable[Loose], sector: int) -> list[Loose]:
@@ -160,9 +160,10 @@ def _telling(moment: Moment, loose: Sequence[Loose]) -> Iterator[Cut]:
         yield Cut(moment, loose, [each])
 
 
-def _drawn(
+def drawn(
     moment: Moment, loose: Sequence[Loose], count: int, chance: random.Random
 ) -> Iterator[Cut]:
+    """Yield so many cuts of which chance decides what is there, whatever it is."""
     for _number in range(count):
         # Each file is written back at a pace of its own.
         shares = {each.inode: chance.choice(_SHARES) for each in loose}

@@ -33,9 +33,8 @@ def content_of(connection: Connection) -> str:
     return digest.hexdigest()[:16]
 
 
-def content_of_file(path: Path) -> str:
-    """Return a digest of the file as it is, for a database that cannot be opened."""
-    content = path.read_bytes() if path.is_file() else b""
+def content_of_bytes(content: bytes) -> str:
+    """Return a digest of a file as it is, for a database that cannot be opened."""
     return "bytes " + hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -45,7 +44,7 @@ class Found:
 
     Attributes:
         content: of the queue, as ``content_of`` has it; of a queue that cannot be opened, as
-            ``content_of_file`` has it; or ``no queue``.
+            ``content_of_bytes`` has it; or ``no queue``.
         wrong: why the queue is none, or what the check of the whole file says; empty if sound.
         told: what the opening says of a restore that was cut off: old, new, lost, or nothing.
         listed: the backups that are listed with the digests of their bytes and their manifests'.
@@ -77,7 +76,8 @@ class Finder:
         """Return what is found."""
         listed = self._listed()
         unproved = {name: said for name, of in listed.items() if (said := self._proof(name, of))}
-        as_it_is = content_of_file(self._path)
+        # Read now, since SQLite may change a file that it then says is none of its own.
+        as_it_is = self._path.read_bytes() if self._path.is_file() else b""
         told, content, wrong = "", MISSING, ""
         try:
             if intent_path(self._path).exists():
@@ -86,7 +86,7 @@ class Finder:
         except DatabaseMissingError:
             pass
         except (QueueError, sqlite3.Error) as error:
-            content, wrong = as_it_is, f"{type(error).__name__}: {error}"
+            content, wrong = content_of_bytes(as_it_is), f"{type(error).__name__}: {error}"
         return Found(
             content=content,
             wrong=wrong,
@@ -144,4 +144,4 @@ def _content_aside(path: Path) -> str:
         with contextlib.closing(connection):
             return content_of(connection)
     except sqlite3.Error:
-        return content_of_file(path)
+        return content_of_bytes(path.read_bytes())

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +13,11 @@ from core.connection import connect_stdlib
 from core.database import QueueDatabase
 from core.paths import sides, uri
 from core.tasks import TaskQueue
-from harness.disk.cuts import Budget
 from harness.disk.left import BACKUPS, DATABASE, Finder
 from harness.disk.model import Disk
 from harness.disk.promised import Promised
 from harness.disk.record import Entry, read_record
-from harness.disk.sweep import Survey, Sweep, lay_out
+from harness.disk.sweep import Sweep, lay_out
 from harness.faults.helper import helper
 from harness.outcome import Inconclusive
 
@@ -100,25 +101,28 @@ class Operation:
     def __str__(self) -> str:
         return self.name
 
-    def record(self, scratch: Path) -> "Recorded":
-        """Return its record, made by a process that alone has the queue open.
+    @contextlib.contextmanager
+    def recorded(self, scratch: Path) -> Iterator["Recorded"]:
+        """Yield its record, made by a process that alone has the queue open.
 
         Args:
-            scratch: an empty folder.
+            scratch: where the record stays; the queue is gone at the end of the body.
 
         Raises:
             Inconclusive: it failed, or the record does not make the folder again.
         """
-        folder, file = (scratch / "recorded").resolve(), scratch / "record"
-        folder.mkdir(parents=True)
-        self.prepare(folder)
-        with helper(_PROGRAM, folder, file, self.verb, json.dumps(dict(self.settings))) as process:
-            ended = process.line()
-        if ended != "done":
-            raise Inconclusive(f"{self.name}, run untouched, ended so: {ended or 'not at all'}")
-        record = read_record(file)
-        _require_whole(record, folder)
-        return Recorded(self, record, folder)
+        with tempfile.TemporaryDirectory(dir=_memory()) as name:
+            folder, file = Path(name).resolve() / "queue", scratch / f"{self.name}.record"
+            folder.mkdir()
+            self.prepare(folder)
+            settings = json.dumps(dict(self.settings))
+            with helper(_PROGRAM, folder, file, self.verb, settings) as process:
+                ended = process.line()
+            if ended != "done":
+                raise Inconclusive(f"{self.name}, run untouched, ended so: {ended or 'not at all'}")
+            record = read_record(file)
+            _require_whole(record, folder)
+            yield Recorded(self, record, folder)
 
 
 _WORK = {"rounds": 3, "checkpoint_pages": _CHECKPOINT_PAGES}
@@ -140,6 +144,13 @@ OPERATIONS: Mapping[str, Operation] = {
     )
 }
 """All that promise to survive a power cut, by name."""
+NORMAL = Operation(
+    "enqueue-normal",
+    "enqueue",
+    _with_tasks,
+    {"rounds": 24, "checkpoint_pages": 40, "normal": True},
+)
+"""One that promises no more than that the file stays sound."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +182,29 @@ class Recorded:
             found.append(finder.look())
         return Promised.by(self.record, *found)
 
-    def survey(self, budget: Budget, seed: str, disk: Disk) -> Survey:
-        """Return what came of power cuts at all moments; see ``Sweep.run``."""
-        return Sweep(self.record, self.promised().wrong, self.folder).run(budget, seed, disk)
+    def sweep(self, promised: Promised | None = None) -> Sweep:
+        """Return what cuts its power.
+
+        Args:
+            promised: what has to be there afterwards; found out by default.
+        """
+        return Sweep(self.record, (promised or self.promised()).wrong, self.folder)
+
+
+def new_disk(*, lies: bool = False) -> Disk:
+    """Return a disk as this system has them.
+
+    Args:
+        lies: whether it says that it synced, and does not.
+    """
+    # Windows has no call that syncs a folder, and its file system keeps a journal of names.
+    return Disk(names_are_kept=os.name == "nt", lies=lies)
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory, where there is one: no state has to survive the judging."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+    return memory if memory.is_dir() and os.access(memory, os.W_OK) else None
 
 
 def _require_whole(record: tuple[Entry, ...], folder: Path) -> None:

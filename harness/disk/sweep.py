@@ -30,11 +30,13 @@ class Failure:
 
     Attributes:
         cut: the smallest that was found.
-        wrong: what it leaves.
+        wrong: with what it leaves.
+        state: that it leaves.
     """
 
     cut: Cut
     wrong: str
+    state: State
 
     def __str__(self) -> str:
         lost = [each.told for each in self.cut.lost()]
@@ -51,6 +53,7 @@ class Survey:
         moments: at which the power was cut.
         cuts: that were tried.
         states: different ones that they left, each looked at once.
+        outcomes: different things that were found: contents of the queue, lists of backups.
         survived: cuts that left what may be.
         failures: the first of the others, made small.
     """
@@ -58,6 +61,7 @@ class Survey:
     moments: int = 0
     cuts: int = 0
     states: int = 0
+    outcomes: int = 0
     survived: int = 0
     failures: list[Failure] = field(default_factory=list)
 
@@ -78,15 +82,15 @@ class Sweep:
         self._finder = Finder(folder)
         self._found: dict[bytes, Found] = {}
 
-    def run(self, budget: Budget, seed: str, disk: Disk) -> Survey:
+    def run(self, budget: Budget, chance: random.Random, disk: Disk) -> Survey:
         """Return what came of cuts at all moments.
 
         Args:
             budget: how many at each.
-            seed: what is drawn comes from it.
+            chance: decides what is drawn; seeded.
             disk: new.
         """
-        survey, chance = Survey(), random.Random(seed)
+        survey = Survey()
         for moment in moments(self._record, disk):
             survey.moments += 1
             for cut in cuts(moment, budget, chance):
@@ -96,6 +100,7 @@ class Sweep:
                 if wrong and len(survey.failures) < FAILURES_MOST:
                     survey.failures.append(self.smallest(cut, wrong))
         survey.states = len(self._found)
+        survey.outcomes = len({_outcome(found) for found in self._found.values()})
         return survey
 
     def wrong(self, cut: Cut) -> str:
@@ -116,12 +121,16 @@ class Sweep:
         for few in ((), *((each,) for each in lost), *pairs):
             fewer = _losing(cut, few)
             if said := self.wrong(fewer):
-                return Failure(fewer, said)
+                return Failure(fewer, said, fewer.left())
         for each in lost:
             fewer = _losing(cut, [other for other in cut.lost() if other is not each])
             if said := self.wrong(fewer):
                 cut, wrong = fewer, said
-        return Failure(cut, wrong)
+        return Failure(cut, wrong, cut.left())
+
+
+def _outcome(found: Found) -> tuple[str, ...]:
+    return (found.content, *sorted(found.listed))
 
 
 def _losing(cut: Cut, lost: Sequence[Loose]) -> Cut:
