@@ -117,9 +117,9 @@ def require_survived(
 
     _write_down(name, survey, evidence)
     bad = survey.cuts - survey.survived
-    first = next(map(str, survey.failures), "")
+    told = "; ".join(map(str, survey.failures))
     evidence.require(
-        not bad, f"{survey.survived} of {survey.cuts} power cuts in {name} survived; {first}"
+        not bad, f"{survey.survived} of {survey.cuts} power cuts in {name} survived; {told}"
     )
     if survey.outcomes < 2:
         raise Inconclusive(f"whatever the cut of {name} was, the same was there afterwards")

@@ -152,7 +152,9 @@ class Recording:
 
     def _named(self, what: What) -> Callable[..., None]:
         def note(_result: None, path: Path, name: Path) -> None:
-            self._add(what, path, name=self._below(name))
+            # Nothing of the core's goes into the folder from elsewhere, or out of it.
+            if self._concerns(path):
+                self._add(what, path, name=self._below(name))
 
         return note
 

@@ -55,7 +55,7 @@ class Survey:
         states: different ones that they left, each looked at once.
         outcomes: different things that were found: contents of the queue, lists of backups.
         survived: cuts that left what may be.
-        failures: the first of the others, made small.
+        failures: of the others the first of each kind, made small.
     """
 
     moments: int = 0
@@ -90,14 +90,15 @@ class Sweep:
             chance: decides what is drawn; seeded.
             disk: new.
         """
-        survey = Survey()
+        survey, seen = Survey(), set[str]()
         for moment in moments(self._record, disk):
             survey.moments += 1
             for cut in cuts(moment, budget, chance):
                 survey.cuts += 1
                 wrong = self.wrong(cut)
                 survey.survived += not wrong
-                if wrong and len(survey.failures) < FAILURES_MOST:
+                if wrong and _kind(wrong) not in seen and len(seen) < FAILURES_MOST:
+                    seen.add(_kind(wrong))
                     survey.failures.append(self.smallest(cut, wrong))
         survey.states = len(self._found)
         survey.outcomes = len({_outcome(found) for found in self._found.values()})
@@ -115,18 +116,27 @@ class Sweep:
         return self._found[state.digest]
 
     def smallest(self, cut: Cut, wrong: str) -> Failure:
-        """Return the failure with as few lost changes as were found: one, two, or some of these."""
+        """Return a failure of its kind with as few lost changes as were found.
+
+        Args:
+            cut: whose lost changes are tried, none, each, each two, and then one less at a time.
+            wrong: with what it leaves.
+        """
         lost = cut.lost()
         pairs = combinations(lost, 2) if len(lost) <= _PAIRS_MOST else ()
         for few in ((), *((each,) for each in lost), *pairs):
             fewer = _losing(cut, few)
-            if said := self.wrong(fewer):
+            if _kind(said := self.wrong(fewer)) == _kind(wrong):
                 return Failure(fewer, said, fewer.left())
         for each in lost:
             fewer = _losing(cut, [other for other in cut.lost() if other is not each])
-            if said := self.wrong(fewer):
+            if _kind(said := self.wrong(fewer)) == _kind(wrong):
                 cut, wrong = fewer, said
         return Failure(cut, wrong, cut.left())
+
+
+def _kind(wrong: str) -> str:
+    return wrong.partition(":")[0]
 
 
 def _outcome(found: Found) -> tuple[str, ...]:
