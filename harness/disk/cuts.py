@@ -164,9 +164,10 @@ def drawn(
     moment: Moment, loose: Sequence[Loose], count: int, chance: random.Random
 ) -> Iterator[Cut]:
     """Yield so many cuts of which chance decides what is there, whatever it is."""
+    inodes = dict.fromkeys(each.inode for each in loose)
     for _number in range(count):
         # Each file is written back at a pace of its own.
-        shares = {each.inode: chance.choice(_SHARES) for each in loose}
+        shares = {inode: chance.choice(_SHARES) for inode in inodes}
         there = [each for each in loose if chance.random() < shares[each.inode]]
         if chance.random() < _OUT_OF_ORDER:
             there = _out_of_order(there, chance)

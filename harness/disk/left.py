@@ -13,7 +13,7 @@ from pathlib import Path
 from core import quarantine, recovery
 from core.backup import QueueBackup
 from core.connection import Connection, connect_stdlib
-from core.errors import DatabaseMissingError, QueueError
+from core.errors import QueueError
 from core.intent import intent_path
 from core.manifest import SUFFIX
 from core.paths import uri
@@ -21,6 +21,7 @@ from core.paths import uri
 DATABASE = "queue.db"
 BACKUPS = "backups"
 MISSING = "no queue"
+_MAGIC = b"SQLite format 3\0"
 
 
 def content_of(connection: Connection) -> str:
@@ -38,25 +39,47 @@ def content_of_bytes(content: bytes) -> str:
     return "bytes " + hashlib.sha256(content).hexdigest()[:16]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What is found.
+@dataclass(frozen=True)
+class Queue:
+    """What is found in the queue's place.
 
     Attributes:
-        content: of the queue, as ``content_of`` has it; of a queue that cannot be opened, as
+        content: as ``content_of`` has it; of a queue that cannot be opened, as
             ``content_of_bytes`` has it; or ``no queue``.
         wrong: why the queue is none, or what the check of the whole file says; empty if sound.
         told: what the opening says of a restore that was cut off: old, new, lost, or nothing.
-        listed: the backups that are listed with the digests of their bytes and their manifests'.
-        unproved: what is wrong with those of them that are not sound.
-        set_aside: contents that restores have set aside, and that can be brought back.
     """
 
     content: str
     wrong: str = ""
     told: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is found of backups.
+
+    Attributes:
+        listed: those that are, with the digests of their bytes and their manifests'.
+        unproved: what is wrong with those of them that are not sound.
+    """
+
     listed: Mapping[str, str] = field(default_factory=dict)
     unproved: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is found.
+
+    Attributes:
+        queue: in the queue's place.
+        kept: backups.
+        set_aside: contents that restores have set aside, and that can be brought back.
+    """
+
+    queue: Queue
+    kept: Kept = field(default_factory=Kept)
     set_aside: tuple[str, ...] = ()
 
 
@@ -69,45 +92,61 @@ class Finder:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / DATABASE
+        self._note = intent_path(self._path)
+        self._uri = uri(self._path, mode="rw")
         self._backups = QueueBackup(self._path, folder / BACKUPS)
         self._proofs: dict[tuple[str, str], str] = {}
 
     def look(self) -> Found:
-        """Return what is found."""
+        """Return all that is found."""
+        return Found(queue=self.queue(), kept=self.kept(), set_aside=self.set_aside())
+
+    def queue(self) -> Queue:
+        """Return what is found of the queue; a restore that was cut off is brought to an end."""
+        as_it_is, told = self._if_it_is_none(), ""
+        try:
+            if self._note.exists():
+                told = self._recover()
+            return Queue(*self._read(), told)
+        except (QueueError, sqlite3.Error) as error:
+            content = content_of_bytes(as_it_is)
+            return Queue(content, f"{type(error).__name__}: {error}", told)
+
+    def _if_it_is_none(self) -> bytes:
+        """Return what the file holds, where SQLite may change it and then say that it is none."""
+        if not self._path.is_file():
+            return b""
+        with self._path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+            return b"" if head == _MAGIC else head + file.read()
+
+    def kept(self) -> Kept:
+        """Return what is found of its backups."""
         listed = self._listed()
         unproved = {name: said for name, of in listed.items() if (said := self._proof(name, of))}
-        # Read now, since SQLite may change a file that it then says is none of its own.
-        as_it_is = self._path.read_bytes() if self._path.is_file() else b""
-        told, content, wrong = "", MISSING, ""
-        try:
-            if intent_path(self._path).exists():
-                told = self._recover()
-            content, wrong = self._read()
-        except DatabaseMissingError:
-            pass
-        except (QueueError, sqlite3.Error) as error:
-            content, wrong = content_of_bytes(as_it_is), f"{type(error).__name__}: {error}"
-        return Found(
-            content=content,
-            wrong=wrong,
-            told=told,
-            listed=listed,
-            unproved=unproved,
-            set_aside=tuple(self._set_aside()),
+        return Kept(listed, unproved)
+
+    def set_aside(self) -> tuple[str, ...]:
+        """Return the contents that restores have set aside, and that can be brought back."""
+        return tuple(
+            _content_aside(folder / DATABASE)
+            for folder, record in quarantine.records(self._path)
+            if record.files and all((folder / name).is_file() for name in record.files)
         )
 
     def _read(self) -> tuple[str, str]:
         if not self._path.exists():
             return MISSING, ""
-        connection = connect_stdlib(uri(self._path, mode="rw"), timeout_s=0.0)
+        connection = connect_stdlib(self._uri, timeout_s=0.0)
         with contextlib.closing(connection):
             # Nobody cuts the power of the one who looks.
             connection.execute("PRAGMA synchronous = OFF").close()
+            # One look at the file's locks and journals instead of one for each statement.
+            connection.execute("BEGIN").close()
             said = [row[0] for row in connection.execute("PRAGMA integrity_check").fetchall()]
-            loose = connection.execute("PRAGMA foreign_key_check").fetchmany(1)
             content = content_of(connection)
-        wrong = "; ".join(said[:2]) if said != ["ok"] else ""
-        return content, wrong or ("a reference to nothing" if loose else "")
+            connection.execute("COMMIT").close()
+        return content, "; ".join(said[:2]) if said != ["ok"] else ""
 
     def _recover(self) -> str:
         recovered = recovery.on_opening(self._path, read_only=False, connect=connect_stdlib)
@@ -129,13 +168,6 @@ class Finder:
             said = self._backups.check_backup(name)
             self._proofs[name, digest] = "" if said.ok else str(said)
         return self._proofs[name, digest]
-
-    def _set_aside(self) -> list[str]:
-        return [
-            _content_aside(folder / DATABASE)
-            for folder, record in quarantine.records(self._path)
-            if record.files and all((folder / name).is_file() for name in record.files)
-        ]
 
 
 def _content_aside(path: Path) -> str:

@@ -10,9 +10,10 @@ one is there, as the journals of file systems keep it. Where ``names_are_kept``,
 names are certain when they are given.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 
 from harness.disk.record import Entry, What
 
@@ -77,11 +78,13 @@ class State:
     Attributes:
         contents: of the folder.
         second_names: paths of files that have another one before, with that.
+        digests: of each path's content.
         digest: of all of it; two states of one digest are the same.
     """
 
     contents: Contents
     second_names: Mapping[str, str]
+    digests: Mapping[str, bytes]
     digest: bytes
 
 
@@ -105,6 +108,8 @@ class Disk:
         self._folders: dict[int, dict[str, int]] = {_TOP: {}}
         self._seen: dict[int, dict[str, int]] = {_TOP: {}}
         self._lengths: dict[int, int] = {}
+        self._filled: dict[tuple[object, ...], tuple[bytes, bytes]] = {}
+        self._paths_synced: Sequence[tuple[str, int]] | None = None
         self._last = _TOP
 
     def is_synced_by(self, entry: Entry) -> bool:
@@ -117,6 +122,8 @@ class Disk:
 
     def follow(self, entry: Entry) -> None:
         """Take in the next entry of the record."""
+        self._filled.clear()
+        self._paths_synced = None
         match entry.what:
             case What.BASE:
                 self._base(entry)
@@ -151,7 +158,7 @@ class Disk:
 
     def _keep(self, inode: int, content: bytes) -> None:
         self._files[inode] = content
-        self._digests[inode] = blake2b(content, digest_size=16).digest()
+        self._digests[inode] = sha256(content).digest()
 
     def _base(self, entry: Entry) -> None:
         inode = self._new(folder=entry.folder)
@@ -224,38 +231,47 @@ class Disk:
 
         An old name whose new one is not among them stays.
         """
-        missing = set(self.loose) - set(there)
-        kept = [each for each in there if not _needs_one_of(each, missing)]
-        folders = self._folders
-        if any(isinstance(each, LooseName) for each in kept):
-            folders = {inode: dict(names) for inode, names in self._folders.items()}
-            for each in kept:
-                if isinstance(each, LooseName):
-                    _give(folders[each.inode], each)
-        found = dict(_walk(folders, _TOP, ""))
-        changed = {each.inode for each in kept}
+        changes = defaultdict[int, list[Loose]](list)
+        names = []
+        for each in there:
+            if isinstance(each, LooseName):
+                names.append(each)
+            else:
+                changes[each.inode].append(each)
         contents: dict[str, bytes | None] = {}
-        names: dict[int, str] = {}
-        digest = blake2b(digest_size=16)
-        for path, inode in found.items():
-            content, content_digest = self._content(inode, kept if inode in changed else ())
-            contents[path] = content
-            first = names.setdefault(inode, path)
-            digest.update(f"{path}\0{first}\0".encode() + content_digest)
-        seconds = {path: names[inode] for path, inode in found.items() if names[inode] != path}
-        return State(contents, seconds, digest.digest())
+        digests: dict[str, bytes] = {}
+        first: dict[int, str] = {}
+        seconds: dict[str, str] = {}
+        for path, inode in self._paths(names):
+            contents[path], digests[path] = self._content(inode, changes.get(inode, ()))
+            if first.setdefault(inode, path) != path:
+                seconds[path] = first[inode]
+        digest = sha256(repr((digests, seconds)).encode()).digest()
+        return State(contents, seconds, digests, digest)
 
-    def _content(self, inode: int, kept: Sequence[Loose]) -> tuple[bytes | None, bytes]:
+    def _paths(self, names: Sequence[LooseName]) -> Sequence[tuple[str, int]]:
+        """Return all paths with what they lead to, where these of the loose names are there."""
+        if not names:
+            if self._paths_synced is None:
+                self._paths_synced = tuple(_walk(self._folders, _TOP, ""))
+            return self._paths_synced
+        missing = set(self.loose).difference(names)
+        folders = {inode: dict(given) for inode, given in self._folders.items()}
+        for each in names:
+            if each.needs not in missing:
+                _give(folders[each.inode], each)
+        return tuple(_walk(folders, _TOP, ""))
+
+    def _content(self, inode: int, changes: Sequence[Loose]) -> tuple[bytes | None, bytes]:
         if inode not in self._files:
             return None, b"folder"
-        if not kept:
+        if not changes:
             return self._files[inode], self._digests[inode]
-        content = _filled(self._files[inode], [each for each in kept if each.inode == inode])
-        return content, blake2b(content, digest_size=16).digest()
-
-
-def _needs_one_of(each: Loose, missing: Collection[Loose]) -> bool:
-    return isinstance(each, LooseName) and each.needs in missing
+        key = (inode, *changes)
+        if key not in self._filled:
+            content = _filled(self._files[inode], changes)
+            self._filled[key] = content, sha256(content).digest()
+        return self._filled[key]
 
 
 def _is_before(each: Loose, name: LooseName) -> bool:

@@ -35,11 +35,14 @@ class Promised:
             after: what is found behind it.
         """
         said = marks(record, ACKNOWLEDGED)
-        contents = [before.content, *(str(each["content"]) for each in said if "content" in each)]
+        contents = [
+            before.queue.content,
+            *(str(each["content"]) for each in said if "content" in each),
+        ]
         replaces = any("restored" in each for each in said)
         if replaces:
-            contents.append(after.content)
-        return cls(before, after, tuple(contents), replaces and before.content != MISSING)
+            contents.append(after.queue.content)
+        return cls(before, after, tuple(contents), replaces and before.queue.content != MISSING)
 
     def wrong(self, found: Found, said: Sequence[Entry]) -> str:
         """Return what is wrong with what is found, or nothing.
@@ -52,15 +55,16 @@ class Promised:
 
     def place(self, found: Found) -> int | None:
         """Return which of its contents the queue has, from 0; None for another or a bad one."""
-        as_before = (found.content, found.wrong) == (self.before.content, self.before.wrong)
-        if found.content not in self.contents or (found.wrong and not as_before):
+        queue, before = found.queue, self.before.queue
+        as_before = (queue.content, queue.wrong) == (before.content, before.wrong)
+        if queue.content not in self.contents or (queue.wrong and not as_before):
             return None
-        return self.contents.index(found.content)
+        return self.contents.index(queue.content)
 
     def _of_queue(self, found: Found, said: Sequence[Entry]) -> str:
         place = self.place(found)
         if place is None:
-            why = found.wrong or f"it has {found.content}, which it never had"
+            why = found.queue.wrong or f"it has {found.queue.content}, which it never had"
             return f"the queue is neither as before an operation nor as after it: {why}"
         done = [each["label"] for each in marks(said, ACKNOWLEDGED) if each.get("promised")]
         if place < self.least(said):
@@ -68,9 +72,10 @@ class Promised:
         if place > len(marks(said, BEGUN)):
             return "the queue has what nobody had asked for yet"
         last = len(self.contents) - 1
-        if found.told and {"old": 0, "new": last}.get(found.told) != place:
-            return f"content {place} of {last} is told as the {found.told} one"
-        if self.sets_aside and place == last and self.before.content not in found.set_aside:
+        told = found.queue.told
+        if told and {"old": 0, "new": last}.get(told) != place:
+            return f"content {place} of {last} is told as the {told} one"
+        if self.sets_aside and place == last and self.before.queue.content not in found.set_aside:
             return "the queue is replaced, and what was there before is not set aside"
         return ""
 
@@ -88,13 +93,13 @@ class Promised:
         return len([each for each in marks(said, ACKNOWLEDGED) if "content" in each])
 
     def _of_backups(self, found: Found, said: Sequence[Entry]) -> str:
-        whole = {**self.before.listed, **self.after.listed}
-        for name, digest in found.listed.items():
-            if name in found.unproved:
-                return f"{name} is listed and is not sound: {found.unproved[name]}"
+        whole = {**self.before.kept.listed, **self.after.kept.listed}
+        for name, digest in found.kept.listed.items():
+            if name in found.kept.unproved:
+                return f"{name} is listed and is not sound: {found.kept.unproved[name]}"
             if digest != whole.get(name):
                 return f"{name} is listed and is not what was proved"
-        wanted = set(self.before.listed) & set(self.after.listed)
+        wanted = set(self.before.kept.listed) & set(self.after.kept.listed)
         wanted |= {str(each["listed"]) for each in marks(said, ACKNOWLEDGED) if "listed" in each}
-        gone = sorted(wanted - set(found.listed))
+        gone = sorted(wanted - set(found.kept.listed))
         return f"{gone[0]} was reported and is not listed" if gone else ""

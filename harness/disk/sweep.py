@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
+from core.paths import QUARANTINE_FOLDER
 from harness.disk.cuts import Budget, Cut, cuts, moments
-from harness.disk.left import Finder, Found
+from harness.disk.left import BACKUPS, DATABASE, Finder, Found
 from harness.disk.model import Disk, Loose, State
 from harness.disk.record import Entry
 
@@ -22,6 +24,8 @@ Judge = Callable[[Found, Sequence[Entry]], str]
 FAILURES_MOST = 3
 _PAIRS_MOST = 24
 _TOLD_MOST = 4
+_QUEUE, _KEPT, _ASIDE = DATABASE, BACKUPS, QUARANTINE_FOLDER
+_NOTE = "-restore.json"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Sweep:
         self._folder = folder
         self._finder = Finder(folder)
         self._found: dict[bytes, Found] = {}
+        self._parts: dict[tuple[str, object], Any] = {}
 
     def run(self, budget: Budget, chance: random.Random, disk: Disk) -> Survey:
         """Return what came of cuts at all moments.
@@ -111,9 +116,32 @@ class Sweep:
     def found(self, state: State) -> Found:
         """Return what is found of a state."""
         if state.digest not in self._found:
-            lay_out(state, self._folder)
-            self._found[state.digest] = self._finder.look()
+            whole = any(path.endswith(_NOTE) for path in state.contents)
+            self._found[state.digest] = self._look(state) if whole else self._look_by_parts(state)
         return self._found[state.digest]
+
+    def _look(self, state: State) -> Found:
+        lay_out(state, self._folder)
+        return self._finder.look()
+
+    def _look_by_parts(self, state: State) -> Found:
+        """Return what is found, where no restore has to be ended that would join the parts.
+
+        The queue, its backups and what was set aside are each looked at once as they are.
+        """
+        looks = {
+            _QUEUE: self._finder.queue,
+            _KEPT: self._finder.kept,
+            _ASIDE: self._finder.set_aside,
+        }
+        keys = {part: (part, _digest_of(state, part)) for part in looks}
+        new = [part for part, key in keys.items() if key not in self._parts]
+        if new:
+            lay_out(state, self._folder)
+        for part in new:
+            self._parts[keys[part]] = looks[part]()
+        queue, kept, aside = (self._parts[key] for key in keys.values())
+        return Found(queue=queue, kept=kept, set_aside=aside)
 
     def smallest(self, cut: Cut, wrong: str) -> Failure:
         """Return a failure of its kind with as few lost changes as were found.
@@ -135,12 +163,17 @@ class Sweep:
         return Failure(cut, wrong, cut.left())
 
 
+def _digest_of(state: State, part: str) -> object:
+    """Return what tells two states of a part of the folder apart."""
+    return tuple(each for each in state.digests.items() if each[0].startswith(part))
+
+
 def _kind(wrong: str) -> str:
     return wrong.partition(":")[0]
 
 
 def _outcome(found: Found) -> tuple[str, ...]:
-    return (found.content, *sorted(found.listed))
+    return (found.queue.content, *sorted(found.kept.listed))
 
 
 def _losing(cut: Cut, lost: Sequence[Loose]) -> Cut:

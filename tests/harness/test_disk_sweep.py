@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.disk.cuts import Budget
-from harness.disk.left import DATABASE, Finder, Found
+from harness.disk.left import DATABASE, Finder, Found, Queue
 from harness.disk.losses import losses
 from harness.disk.model import Disk
 from harness.disk.operations import NORMAL, OPERATIONS, Operation, new_disk
@@ -93,13 +93,13 @@ class PlainSweep(Sweep):
 
     def found(self, state):
         """Return what the file holds."""
-        return Found(content=str(state.contents.get("f")))
+        return Found(queue=Queue(str(state.contents.get("f"))))
 
 
 def smallest(record, bad, tmp_path):
     """Return what the first failure loses, where contents of which this is true are wrong."""
     sweep = PlainSweep(
-        record, lambda found, _said: "bad" if bad(found.content) else "", tmp_path / "left"
+        record, lambda found, _said: "bad" if bad(found.queue.content) else "", tmp_path / "left"
     )
     survey = sweep.run(Budget(enumerated=1, drawn=60), random.Random(0), Disk())
     return [each.told for each in survey.failures[0].cut.lost()] if survey.failures else None
@@ -173,16 +173,16 @@ def test_queue_that_is_not_sound_has_no_cost(tmp_path):
 def test_finder_sees_damage_and_says_what_it_is(tmp_path):
     """No queue, a damaged one and a sound one are three things."""
     finder = Finder(tmp_path)
-    assert finder.look().content == "no queue"
+    assert finder.queue().content == "no queue"
     OPERATIONS["enqueue"].prepare(tmp_path)
-    sound = finder.look()
+    sound = finder.queue()
     assert sound.wrong == ""
     content = bytearray((tmp_path / DATABASE).read_bytes())
     content[4096:8192] = bytes(4096)
     (tmp_path / DATABASE).write_bytes(content)
-    assert finder.look().wrong
+    assert finder.queue().wrong
     content[:100] = bytes(100)
     (tmp_path / DATABASE).write_bytes(content)
-    damaged = finder.look()
+    damaged = finder.queue()
     assert damaged.content.startswith("bytes ")
     assert "not a database" in damaged.wrong
