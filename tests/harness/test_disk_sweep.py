@@ -1,7 +1,9 @@
 """The sweep of power cuts sees what is planted, makes it small, and sees nothing else."""
 
 import random
+from collections import Counter
 from dataclasses import replace
+from functools import partial, partialmethod
 
 import pytest
 
@@ -133,16 +135,19 @@ def test_state_is_laid_out_as_it_is(tmp_path):
     assert (folder / "f").samefile(folder / "g")
 
 
-def test_state_is_looked_at_once(tmp_path, monkeypatch):
-    """States of one digest are one state."""
-    looks = []
-    look = Finder.look
-    monkeypatch.setattr(Finder, "look", lambda self: looks.append(1) or look(self))
+def test_each_part_of_a_state_is_looked_at_once(tmp_path, monkeypatch):
+    """A run of retention leaves the queue as it is, and many states of its backups."""
+    looks = Counter()
+    for part in ("queue", "kept"):
+        look = getattr(Finder, part)
+        counted = partial(lambda self, part, look: looks.update([part]) or look(self), look=look)
+        monkeypatch.setattr(Finder, part, partialmethod(counted, part=part))
     with OPERATIONS["prune"].recorded(tmp_path) as recorded:
         promised = recorded.promised()
         looks.clear()
         survey = recorded.sweep(promised).run(SMALL, random.Random(0), new_disk())
-    assert len(looks) == survey.states < survey.cuts
+    assert looks == {"queue": 1, "kept": survey.states}
+    assert survey.states < survey.cuts
 
 
 def test_normal_durability_costs_something_and_never_the_file(tmp_path):
