@@ -27,7 +27,7 @@ from harness.outcome import Inconclusive
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
 GATE = Budget(enumerated=32, drawn=3)
-NIGHTLY = Budget(enumerated=1024, drawn=150)
+NIGHTLY = Budget(enumerated=4096, drawn=400)
 LYING = Budget(enumerated=0, drawn=12)
 IN_GATE = (
     *("enqueue", "complete", "fail", "complete-rollback"),
