@@ -93,14 +93,21 @@ def core_at_work(folder):
     files.remove_tree(folder / "a")
 
 
-def test_record_of_the_core_makes_the_folder_again(folder, recorded):
+def test_record_of_the_core_makes_the_folder_again(folder, recorded, monkeypatch):
     """All that the core does to files is in it, and nothing else."""
+    # A copy is written piece by piece.
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 2)
     (folder / "there").write_bytes(b"before")
     with recorded() as (_recording, entries):
         core_at_work(folder)
+        files.copy(folder / "there", folder / "copied")
 
     disk = disk_after(*entries)
-    assert dict(disk.left(disk.loose).contents) == {"moved": b"two", "there": b"before"}
+    assert dict(disk.left(disk.loose).contents) == {
+        "copied": b"before",
+        "moved": b"two",
+        "there": b"before",
+    }
     kinds = {entry.what for entry in entries}
     assert kinds >= {What.CREATE, What.WRITE, What.SYNC, What.RENAME, What.UNLINK}
     assert kinds >= {What.MAKE_FOLDER, What.REMOVE_FOLDER}
