@@ -216,6 +216,18 @@ def adopt_access(path: Path, like: Path) -> None:
             path.chmod(stat.S_IMODE(facts.st_mode))
 
 
+def is_one_file(path: Path, name: Path) -> bool:
+    """Return whether both names are there and lead to one file.
+
+    A power cut may leave a rename half done, with both, where the folders are two
+    (``man 2 fsync`` speaks of each by itself).
+    """
+    try:
+        return path.samefile(name)
+    except FileNotFoundError:
+        return False
+
+
 def is_regular(path: Path) -> bool:
     """Return whether the path itself is a regular file and no link."""
     try:

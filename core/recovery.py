@@ -138,19 +138,26 @@ def swap_in(database: Path, intent: RestoreIntent) -> None:
 
     No file of the old set ever lies beside one of the new: the old set is gone, and its folder
     synced, before the first new file comes. The database itself goes first and comes last, so
-    that in between there is no database, and never a mixture.
+    that in between there is no database, and never a mixture. A file that a power cut has left
+    under both of its names loses the first one.
 
     Raises:
         PermissionError: on Windows, somebody has the database open; nothing was moved then.
     """
     staged, kept = Path(intent.staging), Path(intent.quarantine)
     for name in intent.old:
-        target = kept / name
-        if not target.exists() and (database.parent / name).exists():
-            files.move(database.parent / name, target)
+        if not (kept / name).exists() or files.is_one_file(database.parent / name, kept / name):
+            _move(database.parent / name, kept / name)
     for name in intent.new:
-        if (staged / name).exists():
-            files.move(staged / name, database.parent / name)
+        _move(staged / name, database.parent / name)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move the file if it is there; end a move that is half done."""
+    if files.is_one_file(source, target):
+        files.remove(source)
+    elif source.exists():
+        files.move(source, target)
 
 
 def _recover_swap(database: Path, intent: RestoreIntent) -> Recovery:
@@ -173,9 +180,11 @@ def _recover_swap(database: Path, intent: RestoreIntent) -> Recovery:
 
 def _refuse_stranger(database: Path, intent: RestoreIntent) -> None:
     """Refuse where a database has appeared that is of neither set."""
-    moved = (Path(intent.quarantine) / database.name).exists() or database.name not in intent.old
-    waiting = (Path(intent.staging) / database.name).exists()
-    if moved and waiting and database.exists():
+    kept = Path(intent.quarantine) / database.name
+    staged = Path(intent.staging) / database.name
+    moved = kept.exists() or database.name not in intent.old
+    known = files.is_one_file(database, kept) or files.is_one_file(database, staged)
+    if moved and staged.exists() and database.exists() and not known:
         raise InterruptedRestoreError(
             path=str(database),
             detail=f"a new database was made in its place meanwhile; move it away. The old one is "

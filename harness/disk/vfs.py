@@ -42,6 +42,7 @@ class Call:
         data: what a write writes.
         amount: bytes that a read asks for.
         synced_folder: whether a delete is to be synced in the folder before it returns.
+        flags: of an open (https://www.sqlite.org/c3ref/c_open_autoproxy.html).
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Call:
     data: bytes = b""
     amount: int = 0
     synced_folder: bool = False
+    flags: int = 0
 
     def __str__(self) -> str:
         name = "a nameless file" if self.path is None else self.path.name
@@ -96,7 +98,7 @@ class _WatchedVfs(apsw.VFS):
 
     def xOpen(self, name: Any, flags: list[int]) -> "_WatchedFile":  # noqa: ANN401, N802
         shown = name.filename() if isinstance(name, apsw.URIFilename) else name
-        call = Call(kind=Kind.OPEN, path=Path(shown) if shown else None)
+        call = Call(kind=Kind.OPEN, path=Path(shown) if shown else None, flags=flags[0])
         return _told(
             self._watcher, call, lambda: _WatchedFile(name, flags, call.path, self._watcher)
         )

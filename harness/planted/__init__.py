@@ -12,6 +12,7 @@ from harness.planted import (
     health,
     leases,
     maintenance,
+    power,
     restore,
     retention,
 )
@@ -26,6 +27,7 @@ DEFECTS: Mapping[str, Defect] = {
         health,
         leases,
         maintenance,
+        power,
         restore,
         retention,
     )

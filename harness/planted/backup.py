@@ -200,7 +200,7 @@ _VERIFIER = "core.verification"
 _BUSY = "test_backup.py::test_writes_and_checkpoints_at_every_step_backup_is_one_moment"
 _GONE_BAD = "test_backup.py::test_copy_gone_bad_before_its_proof_is_not_published"
 _KILLED = "test_backup_cut_off.py::test_killed_at_some_steps_backup_is_never_listed_half"
-_CUT_OFF = "test_backup_cut_off.py::test_cut_off_at_any_call_backup_is_whole_or_not_listed"
+_CUT_OFF = "test_power_cut.py::test_power_cut_at_any_moment_costs_nothing_acknowledged[backup]"
 _OLD_KIND = "test_backup.py::test_damaged_backup_of_the_old_kind_is_neither_verified_nor_chosen"
 _SECOND = "test_backup.py::test_second_backup_of_one_second_leaves_the_first_as_it_is"
 _UMASK = "test_backup.py::test_backup_under_an_open_umask_is_its_owner_s_alone"
@@ -259,14 +259,14 @@ DEFECTS = (
         wrong="A backup is reported before its content is on the disk: after a power cut its name "
         "is there, and the file is empty.",
         changes=(Change("core.copying", "sync_file", _do_nothing),),
-        catches=(Catch(_CUT_OFF, "half backups listed"),),
+        catches=(Catch(_CUT_OFF, "is listed and is not"),),
     ),
     Defect(
         name="backup-name-not-synced",
         group="backup",
         wrong="A backup is reported before its folder is synced: a power cut takes it away.",
         changes=(Change("core.files", "sync_folder", _do_nothing),),
-        catches=(Catch(_CUT_OFF, "reported backups gone"),),
+        catches=(Catch(_CUT_OFF, "was reported and is not listed"),),
     ),
     Defect(
         name="backup-named-at-once",
@@ -275,7 +275,7 @@ DEFECTS = (
         "in the list.",
         changes=(Change("core.backup_writer", "BackupWriter.write", _named_at_once),),
         catches=(
-            Catch(_CUT_OFF, "half backups listed"),
+            Catch(_CUT_OFF, "is listed and is not"),
             Catch(_KILLED, "half backups are listed"),
         ),
     ),
@@ -287,7 +287,7 @@ DEFECTS = (
         changes=(
             Change("core.backup_writer", "BackupWriter._publish", _named_before_its_manifest),
         ),
-        catches=(Catch(_CUT_OFF, "half backups are listed"),),
+        catches=(Catch(_CUT_OFF, "is listed and is not"),),
     ),
     Defect(
         name="backup-overwrites",

@@ -12,7 +12,7 @@ from core import QueueDatabase, connect_stdlib, errors, quarantine
 from core.connection import scalar
 from core.intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, write_intent
 from core.locks import maintenance_lock
-from core.recovery import swap_in
+from core.recovery import on_opening, swap_in
 from core.schema import write_meta
 from core.staging import staging_folder
 
@@ -112,6 +112,44 @@ def test_swap_that_was_cut_off_is_ended_wherever_its_folder_is_by_then(
     assert (found, recovered.state) == ((OLD, "old") if step == 1 else (NEW, "new"))
     assert Path(recovered.intent.quarantine).is_relative_to(moved.parent)
     assert count(moved) == (found, None)
+
+
+@pytest.mark.parametrize("name", ["queue.db", "queue.db-wal", "new"])
+def test_move_that_a_power_cut_left_half_done_is_ended(swap, name):
+    """A file that has the new name and still the old one is not met by one of the other set."""
+    database, intent = swap
+    kept, staging = Path(intent.quarantine), Path(intent.staging)
+    for moved in intent.old if name != "queue.db" else ():
+        database.with_name(moved).rename(kept / moved)
+    left, there = {
+        "queue.db": (database, kept / "queue.db"),
+        "queue.db-wal": (database.with_name("queue.db-wal"), kept / "queue.db-wal"),
+        "new": (staging / "queue.db", database),
+    }[name]
+    if there.exists():
+        left.hardlink_to(there)
+    else:
+        there.hardlink_to(left)
+
+    recovered = on_opening(database, read_only=False, connect=connect_stdlib)
+
+    assert recovered.state == "new"
+    assert not database.with_name("queue.db-wal").exists()
+    assert {path.name for path in kept.iterdir()} == set(intent.old)
+    assert not staging.exists()
+    assert count(database) == (NEW, None)
+
+
+def test_stranger_in_the_place_of_a_database_that_was_moved_is_refused(swap):
+    """Only a second name of the same file goes; a database that somebody made meanwhile stays."""
+    database, intent = swap
+    database.rename(Path(intent.quarantine) / database.name)
+    shutil.copy(Path(intent.staging) / database.name, database)
+
+    with pytest.raises(errors.InterruptedRestoreError, match="new database was made"):
+        QueueDatabase(database)
+
+    assert database.exists()
 
 
 def test_lost_staging_folder_is_told_with_the_way_out(swap):
