@@ -4,7 +4,6 @@
 """
 
 import sys
-from itertools import groupby
 from pathlib import Path
 
 import marked
@@ -23,9 +22,9 @@ TITLES = ("defect", "what is wrong", "must be seen by", "which says")
 def parts() -> dict[str, list[str]]:
     """Return the lines between the marks of the document, by their names."""
     lines = [f"{len(DEFECTS)} defects are planted."]
-    for group, defects in groupby(DEFECTS.values(), key=lambda defect: defect.group):
+    for group in dict.fromkeys(defect.group for defect in DEFECTS.values()):
         lines += ["", f"### {group.capitalize()}", "", line(TITLES), "|---" * len(TITLES) + "|"]
-        lines += map(row, defects)
+        lines += [row(defect) for defect in DEFECTS.values() if defect.group == group]
     return {"defects": lines}
 
 
