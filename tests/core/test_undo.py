@@ -66,6 +66,22 @@ def test_undo_brings_back_every_row_leases_and_all(backup, made, live):
     assert (result.tasks_lost, result.leases_released) == (0, 0)
 
 
+def test_undo_into_a_file_that_has_other_pages_by_now(backup, made):
+    """A queue that somebody rebuilt with another page size takes what was replaced all the same."""
+    before = _dump(backup.path)
+    backup.restore_backup(made)
+    with opened(backup.path) as connection:
+        for sql in ("journal_mode = DELETE", "page_size = 8192"):
+            connection.execute(f"PRAGMA {sql}").fetchall()
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        assert connection.execute("PRAGMA page_size").fetchall() == [(8192,)]
+
+    backup.undo_restore()
+
+    assert _dump(backup.path) == before
+
+
 def test_undo_keeps_what_it_replaces_and_says_what_it_cost(backup, made):
     """Work done since the restore is counted as lost, kept, and comes back by undoing the undo."""
     backup.restore_backup(made)
