@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.drivers.client import was_killed
+from harness.drivers.stepwise_verb import STATEMENTS
 from harness.faults.helper import Helper, helper
 
 _PROGRAM = Path(__file__).with_name("drivers") / "stepwise_verb.py"
@@ -59,13 +60,17 @@ class Stepwise:
 
 
 @contextlib.contextmanager
-def stepwise(database: Path, verb: str, argument: object) -> Iterator[Stepwise]:
+def stepwise(
+    database: Path, verb: str, argument: object, *, seen: str = STATEMENTS
+) -> Iterator[Stepwise]:
     """Begin the verb; its process is gone at the end of the body.
 
     Args:
         database: the queue; no connection of this process may be open to it.
-        verb: ``restore``, ``restore-live`` or ``archive``.
-        argument: the backup, or the age in seconds from which finished tasks are archived.
+        verb: a name in ``VERBS`` of the program.
+        argument: its own: a backup, an age in seconds, how many are to be kept, or anything.
+        seen: what is a step besides what the core does to files: ``STATEMENTS``, or ``CALLS`` for
+            SQLite's calls to the file system as well.
     """
-    with helper(_PROGRAM, database, verb, argument) as process:
+    with helper(_PROGRAM, database, verb, argument, seen) as process:
         yield Stepwise(process)

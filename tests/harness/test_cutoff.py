@@ -1,12 +1,16 @@
 """A verb stands still at each step, and what a kill there would leave is told from what it must."""
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 from _pytest.outcomes import Failed
 
 from core.backup import QueueBackup
 from core.database import QueueDatabase
 from core.tasks import TaskQueue
-from harness.cutoff import CutOff
+from harness.cutoff import CutOff, Sample
+from harness.drivers.stepwise_verb import CALLS
 from harness.evidence import Evidence, unconfirmed_fault
 from harness.leftovers import asked_of_copy, lay_out, leftovers, read_folder
 from harness.outcome import Inconclusive
@@ -55,6 +59,27 @@ def test_a_verb_goes_on_from_step_to_step(cut, path):
     assert any(step.what.startswith("before os.rename") for step in steps)
     assert process.ended == "done"
     assert count(path) == "1"
+
+
+def test_calls_of_sqlite_are_steps_where_they_are_asked_for(cut, path):
+    """Each write and sync below SQLite is one, and so is each write of the core itself."""
+    with stepwise(path, cut.verb, cut.argument, seen=CALLS) as process:
+        steps = [step.what for step in process]
+    assert process.ended == "done"
+    for what in ("before write queue.db", "before sync ", "before a write of ", "before open "):
+        assert any(step.startswith(what) for step in steps), what
+    assert not any(step.startswith("before read") for step in steps)
+    assert count(path) == "1"
+
+
+def test_a_sample_has_both_ends_and_is_drawn_by_the_seed():
+    """The same seed draws the same, and no more than was asked for."""
+    moments = list(range(50))
+    drawn = [Sample(8, Random(seed)).of(moments) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(each)) == 8 and each == sorted(each) for each in drawn)
+    assert all((each[0], each[-1]) == (0, 49) for each in drawn)
+    assert Sample(8, Random(1)).of(moments[:8]) == moments[:8]
 
 
 def test_a_verb_that_fails_says_why(path):
@@ -118,7 +143,17 @@ def test_what_is_allowed_passes_and_one_kill_confirms_it(cut, path):
     cut.require_survived(
         Evidence(properties, path.parent), lambda: count(path), ("3", "1"), done="1"
     )
-    assert any(name == "queue.fault" for name, _value in properties)
+    assert sum(name == "queue.fault" for name, _value in properties) == 1
+    assert not unconfirmed_fault(properties)
+
+
+def test_as_many_as_asked_are_killed_for_real(cut, path):
+    """Each of them leaves what was copied at its step."""
+    properties = []
+    replace(cut, kills=3, sample=Sample(5, Random(1))).require_survived(
+        Evidence(properties, path.parent), lambda: count(path), ("3", "1"), done="1"
+    )
+    assert sum(name == "queue.fault" for name, _value in properties) == 3
     assert not unconfirmed_fault(properties)
 
 
