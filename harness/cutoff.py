@@ -1,42 +1,48 @@
 """A verb cut off at every one of its steps, and what whoever comes next finds there."""
 
-import contextlib
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import TypeVar
 
-from harness.drivers.stepwise_verb import STATEMENTS
 from harness.evidence import Evidence
-from harness.leftovers import Leftover, lay_out, leftovers, read_folder
+from harness.leftovers import Contents, Leftover, lay_out, leftovers, read_folder, shape
 from harness.outcome import Inconclusive
-from harness.stepwise import Step, Stepwise, stepwise
+from harness.step import Step
+from harness.stepwise import dies_at_step, stepwise
 
-_T = TypeVar("_T")
 Judge = Callable[[], str]
 """Looks at the folder as the next program does; returns a word, or a sentence of what is wrong."""
+ALL = 1_000_000
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Which of the moments are looked at, where not all of them are.
+class Depth:
+    """How much of a sweep is done.
 
     Attributes:
-        most: so many, the first and the last among them.
-        chance: draws the others.
+        looks: at how many different leftovers; the first and the last are among them.
+        kills: how many processes are killed for real, to confirm the leftovers.
+        chance: chooses both.
     """
 
-    most: int
-    chance: Random
+    looks: int = ALL
+    kills: int = 1
+    chance: random.Random = field(default_factory=lambda: random.Random(0))
 
-    def of(self, moments: Sequence[_T]) -> list[_T]:
-        """Return the moments that are looked at, in their order."""
-        if len(moments) <= self.most:
-            return list(moments)
-        inner = self.chance.sample(range(1, len(moments) - 1), self.most - 2)
-        return [moments[place] for place in (0, *sorted(inner), len(moments) - 1)]
+    def choose(self, left: Sequence[Leftover]) -> list[Leftover]:
+        """Return those that are looked at, in order."""
+        ends = {0, len(left) - 1}
+        between = [number for number in range(len(left)) if number not in ends]
+        drawn = self.chance.sample(between, min(len(between), max(self.looks - len(ends), 0)))
+        return [left[number] for number in sorted({*ends, *drawn})]
+
+    def choose_kills(self, looked_at: Sequence[Leftover]) -> list[tuple[Leftover, Step]]:
+        """Return where processes are killed; the middle of the verb is among them."""
+        middle = looked_at[len(looked_at) // 2]
+        drawn = [self.chance.choice(looked_at) for _number in range(self.kills - 1)]
+        return [(each, self.chance.choice(each.steps)) for each in (middle, *drawn)]
 
 
 @dataclass(frozen=True)
@@ -48,39 +54,43 @@ class CutOff:
             it open.
         verb: of ``stepwise``.
         argument: its own.
-        seen: what is a step, as ``stepwise`` has it.
-        sample: of the moments; None for all of them.
-        kills: how many processes are killed for real.
     """
 
     database: Path
     verb: str
-    argument: object
-    seen: str = STATEMENTS
-    sample: Sample | None = None
-    kills: int = 1
+    argument: object = ""
 
     def require_survived(
-        self, evidence: Evidence, judge: Judge, allowed: Sequence[str], *, done: str
+        self,
+        evidence: Evidence,
+        judge: Judge,
+        allowed: Sequence[str],
+        *,
+        done: str,
+        depth: Depth | None = None,
     ) -> None:
         """Fail where a kill at any step leaves what is not allowed.
 
         One process stands still at every step, where its files are copied as a kill would leave
-        them; others are killed at some steps, and leave what the copies say.
+        them; others are killed, and leave what the copy of that step says.
 
         Args:
             evidence: the record of the check.
             judge: says what is there after a kill.
-            allowed: what it may say.
+            allowed: what it may say; one that begins with another is that one.
             done: what it must say once the verb has ended.
+            depth: how much is done; all leftovers and one kill if not told.
 
         Raises:
-            Inconclusive: what is allowed was not seen, or a kill left something else than a copy.
+            Inconclusive: not all that is allowed was seen, or a kill left something else.
         """
         __tracebackhide__ = True
+        depth = depth or Depth()
         folder = self.database.parent
         before = read_folder(folder, self.database)
-        with self._under_way() as process:
+        # So that all begin alike: the file of the lock, for one, is not there.
+        lay_out(before, folder)
+        with stepwise(self.database, self.verb, self.argument) as process:
             left = list(leftovers(process, folder, self.database))
         ended = process.ended
         evidence.require(ended == "done", f"{self.verb}, run without a kill, ended so: {ended}")
@@ -89,42 +99,47 @@ class CutOff:
 
         if not left:
             raise Inconclusive(f"{self.verb} has no step at which it could be cut off")
-        chosen = left if self.sample is None else self.sample.of(left)
-        found = {each: self._look(each, judge) for each in chosen}
-        for each in _spread(chosen, self.kills):
+        evidence.measure("points", sum(len(each.steps) for each in left), "points")
+        found = {each: self._look(each.contents, judge) for each in depth.choose(left)}
+        for leftover, step in depth.choose_kills(list(found)):
             lay_out(before, folder)
-            self._kill(evidence, each.steps[-1], judge, found[each])
-        evidence.measure("moments", len(left), "moments")
-        self._judge(evidence, found, allowed)
+            self._kill(evidence, step, leftover.contents, judge, found[leftover])
+        self._judge(evidence, found, allowed, depth)
 
-    def _under_way(self) -> contextlib.AbstractContextManager[Stepwise]:
-        return stepwise(self.database, self.verb, self.argument, seen=self.seen)
-
-    def _look(self, left: Leftover, judge: Judge) -> str:
-        lay_out(left.contents, self.database.parent)
+    def _look(self, contents: Contents, judge: Judge) -> str:
+        lay_out(contents, self.database.parent)
         return judge()
 
-    def _kill(self, evidence: Evidence, step: Step, judge: Judge, expected: str) -> None:
-        with self._under_way() as process:
-            died = _killed_at(process, step.number)
+    def _kill(
+        self, evidence: Evidence, step: Step, copied: Contents, judge: Judge, expected: str
+    ) -> None:
+        died = dies_at_step(self.database, self.verb, self.argument, step.number)
+        there = read_folder(self.database.parent, self.database)
+        other = sorted({*shape(there)} ^ {*shape(copied)})
         found = judge()
         evidence.fault(
             "killed-at-step",
             f"{self.verb} killed at {step}",
-            died and found == expected,
-            f"process {process.pid} {'died of the signal' if died else 'did not die'}; what it "
-            f"left is {found}, what was copied at that step is {expected}",
+            died and not other and found == expected,
+            f"the process {'died of the signal' if died else 'did not die'}; what it left is "
+            f"{found}, what was copied at that step is {expected}"
+            + (f"; other files: {other[:4]}" if other else ""),
         )
 
     def _judge(
-        self, evidence: Evidence, found: dict[Leftover, str], allowed: Sequence[str]
+        self,
+        evidence: Evidence,
+        found: dict[Leftover, str],
+        allowed: Sequence[str],
+        depth: Depth,
     ) -> None:
         __tracebackhide__ = True
-        steps = sum(len(left.steps) for left in found)
+        points = sum(len(left.steps) for left in found)
         bad = {left: word for left, word in found.items() if word not in allowed}
         lost = sum(len(left.steps) for left in bad)
-        evidence.measure("struck_points", steps, "points")
-        evidence.measure("survived_points", steps - lost, "points")
+        evidence.measure("judged_points", points, "points")
+        evidence.measure("survived_points", points - lost, "points")
+        evidence.measure("different_leftovers", len(found), "states")
         evidence.limit("lost_points", lost, 0, "points")
         first = next((f"at {left}: {word}" for left, word in bad.items()), "")
         evidence.require(
@@ -132,23 +147,12 @@ class CutOff:
             f"killed at {len(bad)} of {len(found)} different moments, {self.verb} leaves neither "
             f"{' nor '.join(allowed)}; {first}",
         )
-        self._require_seen(Counter(found.values()), allowed)
-
-    def _require_seen(self, seen: Counter[str], allowed: Sequence[str]) -> None:
-        """Where a state that may be left was never seen, the sweep was none."""
-        least = len(allowed) if self.sample is None else min(2, len(allowed))
-        if len(seen) < least:
-            raise Inconclusive(f"not all of {', '.join(allowed)} was seen: {dict(seen)}")
+        evidence.judged(f"{points - lost} of {points} points of {self.verb} survived")
+        _require_seen(Counter(found.values()), allowed, depth)
 
 
-def _spread(moments: Sequence[_T], count: int) -> list[_T]:
-    """Return so many of them, evenly spread; of one, that in the middle."""
-    count = min(count, len(moments))
-    return [moments[len(moments) * (2 * place + 1) // (2 * count)] for place in range(count)]
-
-
-def _killed_at(process: Stepwise, number: int) -> bool:
-    for step in process:
-        if step.number == number:
-            return process.kill()
-    return False
+def _require_seen(seen: Counter[str], allowed: Sequence[str], depth: Depth) -> None:
+    """Where a state that may be left was never seen, the sweep was none."""
+    least = len(allowed) if depth.looks >= ALL else min(2, len(allowed))
+    if len(seen) < least:
+        raise Inconclusive(f"not all of {', '.join(allowed)} was seen: {dict(seen)}")

@@ -19,6 +19,7 @@ import psutil
 
 from harness import children
 from harness.crew import Crew
+from harness.step import Step
 from harness.trial import trial_command
 from harness.worker import Worker
 
@@ -35,22 +36,6 @@ _KILLED = "+++ killed by SIGKILL +++"
 
 class TracingRefusedError(Exception):
     """strace is not there, cannot inject, or may not attach itself to a process."""
-
-
-@dataclass(frozen=True, order=True)
-class Step:
-    """One moment at which a process can be killed.
-
-    Attributes:
-        number: the how-manyth time, from 1.
-        call: of which system call; ``STATEMENT`` for the moments around statements.
-    """
-
-    number: int
-    call: str
-
-    def __str__(self) -> str:
-        return f"{self.call} {self.number}"
 
 
 def steps_of(calls: Sequence[str]) -> list[Step]:
@@ -93,7 +78,7 @@ def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
     trace = Trace()
     command = ["strace", "-f", "-p", str(pid), "-o", str(log), "-e", f"trace={','.join(CALLS)}"]
     for step in steps:
-        command += ["-e", f"inject={step.call}:signal=SIGKILL:when={step.number}"]
+        command += ["-e", f"inject={step.what}:signal=SIGKILL:when={step.number}"]
     try:
         tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     except OSError as error:

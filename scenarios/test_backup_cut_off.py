@@ -23,7 +23,8 @@ from harness.drivers.client import DriverGoneError, DriverRefusedError
 from harness.evidence import Evidence
 from harness.outcome import Inconclusive
 from harness.proof import unproved
-from harness.strikes import STATEMENT, Step, start_struck
+from harness.step import Step
+from harness.strikes import STATEMENT, start_struck
 from harness.workload import fill
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
