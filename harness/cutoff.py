@@ -2,12 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from harness.evidence import Evidence
-from harness.leftovers import Contents, Leftover, lay_out, leftovers, read_folder, shape
+from harness.leftovers import Contents, Leftover, lay_out, leftovers, read_folder, shape, unsynced
 from harness.outcome import Inconclusive
 from harness.step import Step
 from harness.stepwise import dies_at_step, stepwise
@@ -22,27 +23,38 @@ class Depth:
     """How much of a sweep is done.
 
     Attributes:
-        looks: at how many different leftovers; the first and the last are among them.
+        looks: at how many different leftovers that are drawn, beside the first and the last.
         kills: how many processes are killed for real, to confirm the leftovers.
-        chance: chooses both.
+        chance: draws both.
+        turns: whether it is also looked before and after each moment at which a name came or went.
     """
 
     looks: int = ALL
     kills: int = 1
     chance: random.Random = field(default_factory=lambda: random.Random(0))
+    turns: bool = False
 
     def choose(self, left: Sequence[Leftover]) -> list[Leftover]:
         """Return those that are looked at, in order."""
-        ends = {0, len(left) - 1}
-        between = [number for number in range(len(left)) if number not in ends]
-        drawn = self.chance.sample(between, min(len(between), max(self.looks - len(ends), 0)))
-        return [left[number] for number in sorted({*ends, *drawn})]
+        fixed = {0, len(left) - 1} | (_turns(left) if self.turns else set())
+        others = [number for number in range(len(left)) if number not in fixed]
+        drawn = self.chance.sample(others, min(len(others), self.looks))
+        return [left[number] for number in sorted({*fixed, *drawn})]
 
     def choose_kills(self, looked_at: Sequence[Leftover]) -> list[tuple[Leftover, Step]]:
         """Return where processes are killed; the middle of the verb is among them."""
         middle = looked_at[len(looked_at) // 2]
         drawn = [self.chance.choice(looked_at) for _number in range(self.kills - 1)]
         return [(each, self.chance.choice(each.steps)) for each in (middle, *drawn)]
+
+
+def _turns(left: Sequence[Leftover]) -> set[int]:
+    return {
+        each
+        for number, (one, next_one) in enumerate(pairwise(left))
+        if one.contents.keys() != next_one.contents.keys()
+        for each in (number, number + 1)
+    }
 
 
 @dataclass(frozen=True)
@@ -99,16 +111,21 @@ class CutOff:
 
         if not left:
             raise Inconclusive(f"{self.verb} has no step at which it could be cut off")
-        evidence.measure("points", sum(len(each.steps) for each in left), "points")
+        evidence.measure("points", _points(left), "points")
         found = {each: self._look(each.contents, judge) for each in depth.choose(left)}
         for leftover, step in depth.choose_kills(list(found)):
             lay_out(before, folder)
             self._kill(evidence, step, leftover.contents, judge, found[leftover])
         self._judge(evidence, found, allowed, depth)
+        evidence.judged(
+            f"{_points(found)} of {_points(found)} points of {self.verb} survived, of "
+            f"{_points(left)} that it has"
+        )
 
     def _look(self, contents: Contents, judge: Judge) -> str:
         lay_out(contents, self.database.parent)
-        return judge()
+        with unsynced():
+            return judge()
 
     def _kill(
         self, evidence: Evidence, step: Step, copied: Contents, judge: Judge, expected: str
@@ -116,7 +133,8 @@ class CutOff:
         died = dies_at_step(self.database, self.verb, self.argument, step.number)
         there = read_folder(self.database.parent, self.database)
         other = sorted({*shape(there)} ^ {*shape(copied)})
-        found = judge()
+        with unsynced():
+            found = judge()
         evidence.fault(
             "killed-at-step",
             f"{self.verb} killed at {step}",
@@ -134,9 +152,9 @@ class CutOff:
         depth: Depth,
     ) -> None:
         __tracebackhide__ = True
-        points = sum(len(left.steps) for left in found)
+        points = _points(found)
         bad = {left: word for left, word in found.items() if word not in allowed}
-        lost = sum(len(left.steps) for left in bad)
+        lost = _points(bad)
         evidence.measure("judged_points", points, "points")
         evidence.measure("survived_points", points - lost, "points")
         evidence.measure("different_leftovers", len(found), "states")
@@ -147,8 +165,11 @@ class CutOff:
             f"killed at {len(bad)} of {len(found)} different moments, {self.verb} leaves neither "
             f"{' nor '.join(allowed)}; {first}",
         )
-        evidence.judged(f"{points - lost} of {points} points of {self.verb} survived")
         _require_seen(Counter(found.values()), allowed, depth)
+
+
+def _points(left: Iterable[Leftover]) -> int:
+    return sum(len(each.steps) for each in left)
 
 
 def _require_seen(seen: Counter[str], allowed: Sequence[str], depth: Depth) -> None:

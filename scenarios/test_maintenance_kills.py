@@ -32,13 +32,13 @@ from core.staging import is_folder_of
 from harness.cutoff import ALL, CutOff, Depth
 from harness.evidence import Evidence
 from harness.kept import KeptQueue, Rows, archived_by, make_kept_queue, released, tasks_of
-from harness.leftovers import asked_of_copy, unsynced
+from harness.leftovers import asked_of_copy
 from harness.upkeep import KEEP_COUNT, VERBS
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
-LOOKS_COUNT = 10
-COSTLY_LOOKS_COUNT = 5
+LOOKS_COUNT = 8
+COSTLY_LOOKS_COUNT = 3
 COSTLY = ("restore", "restore-live", "undo")
 KILLS_COUNT = 1
 NIGHTLY_KILLS_COUNT = 12
@@ -195,13 +195,8 @@ def _require_survived(sweep: Sweep, queue: KeptQueue, evidence: Evidence, depth:
     __tracebackhide__ = True
     sweep.prepare(queue)
     cut = CutOff(queue.path, sweep.verb, sweep.argument(queue))
-    judge = partial(_judged, sweep, queue, str(cut.argument))
+    judge = partial(_found, sweep, queue, str(cut.argument))
     cut.require_survived(evidence, judge, sweep.allowed, done=sweep.allowed[-1], depth=depth)
-
-
-def _judged(sweep: Sweep, queue: KeptQueue, argument: str) -> str:
-    with unsynced():
-        return _found(sweep, queue, argument)
 
 
 def _found(sweep: Sweep, queue: KeptQueue, argument: str) -> str:

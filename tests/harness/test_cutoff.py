@@ -1,6 +1,7 @@
 """A verb stands still at each step, and what a kill there would leave is told from what it must."""
 
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -109,9 +110,18 @@ def test_what_is_looked_at_has_both_ends_and_is_drawn_by_the_seed():
     left = [Leftover((Step(number, ""),), {}) for number in range(50)]
     drawn = [Depth(8, 1, Random(seed)).choose(left) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert all(len(set(each)) == 8 for each in drawn)
+    assert all(len(set(each)) == 8 + 2 for each in drawn)
     assert all((each[0], each[-1]) == (left[0], left[-1]) for each in drawn)
     assert Depth().choose(left) == left
+
+
+def test_what_is_looked_at_has_both_sides_of_each_turn():
+    """Where a name comes or goes it is looked before and afterwards, whatever is drawn."""
+    names = ("", "", "a", "a", "a", "", "", "")
+    left = [Leftover((Step(number, ""),), {Path(name): b""}) for number, name in enumerate(names)]
+    chosen = Depth(0, turns=True).choose(left)
+    assert [each.steps[0].number for each in chosen] == [0, 1, 2, 4, 5, 7]
+    assert Depth(0).choose(left) == [left[0], left[-1]]
 
 
 def test_a_verb_that_fails_says_why(path):
