@@ -23,7 +23,8 @@ class Depth:
     """How much of a sweep is done.
 
     Attributes:
-        looks: at how many different leftovers that are drawn, beside the first and the last.
+        looks: at how many different leftovers that are drawn, beside the first, the middle and
+            the last.
         kills: how many processes are killed for real, to confirm the leftovers.
         chance: draws both.
         turns: whether it is also looked before and after each moment at which a name came or went.
@@ -36,7 +37,7 @@ class Depth:
 
     def choose(self, left: Sequence[Leftover]) -> list[Leftover]:
         """Return those that are looked at, in order."""
-        fixed = {0, len(left) - 1} | (_turns(left) if self.turns else set())
+        fixed = {0, len(left) // 2, len(left) - 1} | (_turns(left) if self.turns else set())
         others = [number for number in range(len(left)) if number not in fixed]
         drawn = self.chance.sample(others, min(len(others), self.looks))
         return [left[number] for number in sorted({*fixed, *drawn})]

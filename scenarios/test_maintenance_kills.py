@@ -37,9 +37,8 @@ from harness.upkeep import KEEP_COUNT, VERBS
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
-LOOKS_COUNT = 8
-COSTLY_LOOKS_COUNT = 3
-COSTLY = ("restore", "restore-live", "undo")
+LOOKS_COUNT = {"backup": 8, "vacuum": 8, "archive": 8}
+COSTLY_LOOKS_COUNT = {"restore": 3, "restore-live": 3, "undo": 3}
 KILLS_COUNT = 1
 NIGHTLY_KILLS_COUNT = 12
 OLD, BETWEEN, NEW = "the old state", "tasks in both places", "the new state"
@@ -177,9 +176,10 @@ def queue(scratch: Path) -> KeptQueue:
 def test_killed_at_steps_drawn_from_all_verb_is_whole_or_not_at_all(
     sweep: Sweep, queue: KeptQueue, queue_random: random.Random, evidence: Evidence
 ) -> None:
-    """Killed at steps that the seed chooses, the first and last too, no verb is half done."""
-    looks = COSTLY_LOOKS_COUNT if sweep.verb in COSTLY else LOOKS_COUNT
-    _require_survived(sweep, queue, evidence, Depth(looks, KILLS_COUNT, queue_random))
+    """Killed at steps that the seed draws, or all where they are few, no verb is half done."""
+    looks = {**LOOKS_COUNT, **COSTLY_LOOKS_COUNT}.get(sweep.verb, ALL)
+    turns = sweep.verb not in COSTLY_LOOKS_COUNT
+    _require_survived(sweep, queue, evidence, Depth(looks, KILLS_COUNT, queue_random, turns))
 
 
 @pytest.mark.profile("nightly")
@@ -223,8 +223,11 @@ def _unsound(queue: KeptQueue) -> str:
         connection = database.connection()
         found += map(str, connection.execute("PRAGMA foreign_key_check").fetchall())
         misheld = scalar(connection, MISHELD, (*HELD, QUEUED))
+        mode = scalar(connection, "PRAGMA journal_mode")
     if misheld:
         found.append(f"{misheld} tasks are held by nobody, or wait and have a holder")
+    if mode != "wal":
+        found.append(f"its journal mode is {mode}")
     return "" if found == ["ok"] else f"a queue that is not sound: {'; '.join(found[:3])}"
 
 

@@ -110,7 +110,7 @@ def test_what_is_looked_at_has_both_ends_and_is_drawn_by_the_seed():
     left = [Leftover((Step(number, ""),), {}) for number in range(50)]
     drawn = [Depth(8, 1, Random(seed)).choose(left) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert all(len(set(each)) == 8 + 2 for each in drawn)
+    assert all(len(set(each)) == 8 + 3 for each in drawn)
     assert all((each[0], each[-1]) == (left[0], left[-1]) for each in drawn)
     assert Depth().choose(left) == left
 
@@ -121,7 +121,7 @@ def test_what_is_looked_at_has_both_sides_of_each_turn():
     left = [Leftover((Step(number, ""),), {Path(name): b""}) for number, name in enumerate(names)]
     chosen = Depth(0, turns=True).choose(left)
     assert [each.steps[0].number for each in chosen] == [0, 1, 2, 4, 5, 7]
-    assert Depth(0).choose(left) == [left[0], left[-1]]
+    assert Depth(0).choose(left) == [left[0], left[4], left[-1]]
 
 
 def test_a_verb_that_fails_says_why(path):
