@@ -61,3 +61,37 @@ def dies_at_step(database: Path, verb: str, argument: object, number: int) -> bo
     """Run the verb in a process that kills itself at this step; return whether it died of that."""
     with helper(_PROGRAM, database, verb, argument, "--die-at", number) as process:
         return not process.line() and was_killed(process.end())
+
+
+class PlainVerb:
+    """A verb as users run it, before it begins.
+
+    Attributes:
+        pid: of its process.
+    """
+
+    def __init__(self, process: Helper) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def run(self) -> str:
+        """Run it; return ``done`` or why it failed, or nothing where it died."""
+        self._process.tell("go")
+        said = self._process.line()
+        self._process.end()
+        return said
+
+
+@contextlib.contextmanager
+def plain_verb(database: Path, verb: str, argument: object) -> Iterator[PlainVerb]:
+    """Have a verb ready to run, on Python's own SQLite; its process is gone after the body.
+
+    Args:
+        database: the queue.
+        verb: as for ``stepwise``.
+        argument: likewise.
+    """
+    with helper(_PROGRAM, database, verb, argument, "--plain") as process:
+        ready = process.line()
+        assert ready == "ready", f"the process of {verb} said {ready!r}"
+        yield PlainVerb(process)

@@ -24,13 +24,15 @@ from harness.trial import trial_command
 from harness.worker import Worker
 
 CALLS = (
-    *("openat", "rename", "unlink", "ftruncate", "fallocate"),
+    *("openat", "rename", "link", "unlink", "unlinkat", "mkdir", "rmdir"),
+    *("ftruncate", "fallocate"),
     *("fcntl", "pread64", "pwrite64", "write", "fsync", "fdatasync"),
 )
 """With what SQLite opens, locks, reads, writes and syncs; ``write`` is also the driver's answer."""
 STATEMENT = "statement"
 _TIMEOUT_S = 20.0
-_CALL = re.compile(r"^\d+ +(\w+)\(")
+# Where nobody else is followed there is no id in front.
+_CALL = re.compile(r"^(?:\d+ +)?(\w+)\(")
 _KILLED = "+++ killed by SIGKILL +++"
 
 
@@ -62,7 +64,9 @@ class Trace:
 
 
 @contextlib.contextmanager
-def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
+def traced(
+    pid: int, log: Path, steps: Sequence[Step] = (), *, follow: bool = True
+) -> Iterator[Trace]:
     """Follow a process for the body, and kill it on entering the first of the steps it reaches.
 
     The trace is filled in when the body has ended; the process goes on then, if it lives.
@@ -71,12 +75,14 @@ def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
         pid: of the process.
         log: a new file, strace's.
         steps: at which it is killed; none to follow it only.
+        follow: whether threads and children that it starts are followed too, and struck.
 
     Raises:
         TracingRefusedError: nothing was followed, the body was not run.
     """
     trace = Trace()
-    command = ["strace", "-f", "-p", str(pid), "-o", str(log), "-e", f"trace={','.join(CALLS)}"]
+    command = ["strace", *(["-f"] if follow else []), "-p", str(pid), "-o", str(log)]
+    command += ["-e", f"trace={','.join(CALLS)}"]
     for step in steps:
         command += ["-e", f"inject={step.what}:signal=SIGKILL:when={step.number}"]
     try:

@@ -7,7 +7,8 @@ Faults: killed-at-step.
 Method: the verb runs in a process that stands still before every call of SQLite and of the core to
 the file system and around every statement, and its files are copied there as a kill would leave
 them. Each copy is laid out, opened as a worker opens it, checked and compared, and the verb is run
-again. Others are killed at some of these steps, and leave what the copy says.
+again. Others are killed at some of these steps, and leave what the copy says. In nightly more are
+killed by strace, which knows nothing of all this, on entering their calls.
 A failure means: maintenance that is interrupted costs the queue, or its backups.
 """
 
@@ -29,10 +30,12 @@ from core.manifest import SUFFIX
 from core.paths import wal_of
 from core.schema import FINISHED, HELD, QUEUED
 from core.staging import is_folder_of
+from harness.callsweep import CallSweep
 from harness.cutoff import ALL, CutOff, Depth
 from harness.evidence import Evidence
 from harness.kept import KeptQueue, Rows, archived_by, make_kept_queue, released, tasks_of
 from harness.leftovers import asked_of_copy
+from harness.strikes import can_trace
 from harness.upkeep import KEEP_COUNT, VERBS
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
@@ -41,6 +44,7 @@ LOOKS_COUNT = {"backup": 8, "vacuum": 8, "archive": 8}
 COSTLY_LOOKS_COUNT = {"restore": 3, "restore-live": 3, "undo": 3}
 KILLS_COUNT = 1
 NIGHTLY_KILLS_COUNT = 12
+CALLS_COUNT = 60
 OLD, BETWEEN, NEW = "the old state", "tasks in both places", "the new state"
 MISHELD = """SELECT count(*) FROM task_queue
     WHERE status IN (?, ?) AND locked_by IS NULL OR status = ? AND locked_by IS NOT NULL"""
@@ -189,6 +193,26 @@ def test_killed_at_every_step_verb_is_whole_or_not_at_all(
 ) -> None:
     """Killed at every step of the verb, one after the other, no verb is half done."""
     _require_survived(sweep, queue, evidence, Depth(ALL, NIGHTLY_KILLS_COUNT, queue_random))
+
+
+@pytest.mark.profile("nightly")
+@pytest.mark.parametrize("sweep", SWEEPS, ids=str)
+def test_killed_from_outside_verb_is_whole_or_not_at_all(
+    sweep: Sweep,
+    queue: KeptQueue,
+    scratch: Path,
+    queue_random: random.Random,
+    evidence: Evidence,
+) -> None:
+    """Killed by strace on entering calls, with Python's own SQLite, no verb is half done."""
+    if not can_trace(scratch):
+        _require_survived(sweep, queue, evidence, Depth(0, NIGHTLY_KILLS_COUNT, queue_random))
+        return
+    sweep.prepare(queue)
+    calls = CallSweep(queue.path, sweep.verb, sweep.argument(queue), scratch)
+    judge = partial(_found, sweep, queue, str(calls.argument))
+    most = CALLS_COUNT
+    calls.require_survived(evidence, judge, sweep.allowed, most=most, chance=queue_random)
 
 
 def _require_survived(sweep: Sweep, queue: KeptQueue, evidence: Evidence, depth: Depth) -> None:

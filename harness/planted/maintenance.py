@@ -384,6 +384,7 @@ DEFECTS = (
                 "test_archive.py::test_killed_at_any_step_archive_loses_no_task",
                 "archive leaves neither",
             ),
+            Catch(f"{KILLED}[archive]", "archive leaves neither"),
         ),
     ),
     Defect(
