@@ -50,8 +50,8 @@ def stepwise(database: Path, verb: str, argument: object = "") -> Iterator[Stepw
     Args:
         database: the queue; no connection of this process may be open to it.
         verb: one of ``drivers/stepwise_verb.py``.
-        argument: the backup for a verb that reads one, the age in seconds for ``archive``, the
-            grace in seconds for ``stale-leases``; nothing for the others.
+        argument: the backup for a verb that reads one, a name for ``backup``, the age in seconds
+            for ``archive``, the grace in seconds for ``stale-leases``; nothing for the others.
     """
     with helper(_PROGRAM, database, verb, argument) as process:
         yield Stepwise(process)

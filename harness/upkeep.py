@@ -13,8 +13,8 @@ Verb = Callable[[Path, Connect, str], object]
 KEEP_COUNT = 1
 
 
-def _backup(database: Path, connect: Connect, _argument: str) -> object:
-    return QueueBackup(database, connect=connect).create_backup()
+def _backup(database: Path, connect: Connect, name: str) -> object:
+    return QueueBackup(database, connect=connect).create_backup(name or None)
 
 
 def _verify(database: Path, connect: Connect, backup: str) -> object:

@@ -157,7 +157,8 @@ def _restore(queue: KeptQueue) -> None:
 
 
 SWEEPS = (
-    Sweep("backup", _backed_up),
+    # Another name each time: a time of its own has it only a second later.
+    Sweep("backup", _backed_up, lambda queue: f"after-{len(queue.listed())}"),
     Sweep("verify", _verified, lambda queue: queue.oldest, allowed=(NEW,)),
     Sweep("prune", _pruned),
     Sweep("restore", _restored, lambda queue: queue.oldest, keeps=_can_be_undone),
@@ -210,7 +211,7 @@ def test_killed_from_outside_verb_is_whole_or_not_at_all(
         return
     sweep.prepare(queue)
     calls = CallSweep(queue.path, sweep.verb, sweep.argument(queue), scratch)
-    judge = partial(_found, sweep, queue, str(calls.argument))
+    judge = partial(_found, sweep, queue)
     most = CALLS_COUNT
     calls.require_survived(evidence, judge, sweep.allowed, most=most, chance=queue_random)
 
@@ -219,11 +220,11 @@ def _require_survived(sweep: Sweep, queue: KeptQueue, evidence: Evidence, depth:
     __tracebackhide__ = True
     sweep.prepare(queue)
     cut = CutOff(queue.path, sweep.verb, sweep.argument(queue))
-    judge = partial(_found, sweep, queue, str(cut.argument))
+    judge = partial(_found, sweep, queue)
     cut.require_survived(evidence, judge, sweep.allowed, done=sweep.allowed[-1], depth=depth)
 
 
-def _found(sweep: Sweep, queue: KeptQueue, argument: str) -> str:
+def _found(sweep: Sweep, queue: KeptQueue) -> str:
     """Return the state that is there, or what is wrong with it or with what comes after it."""
     half = queue.half()
     if half:
@@ -235,7 +236,7 @@ def _found(sweep: Sweep, queue: KeptQueue, argument: str) -> str:
         if state not in sweep.allowed:
             return state
         lost = sweep.keeps(queue) if state == NEW else ""
-        return lost or _again(sweep, queue, state, argument) or state
+        return lost or _again(sweep, queue, state) or state
     except (QueueError, OSError) as error:
         return f"a queue that cannot be gone on with ({error})"
 
@@ -255,10 +256,10 @@ def _unsound(queue: KeptQueue) -> str:
     return "" if found == ["ok"] else f"a queue that is not sound: {'; '.join(found[:3])}"
 
 
-def _again(sweep: Sweep, queue: KeptQueue, state: str, argument: str) -> str:
+def _again(sweep: Sweep, queue: KeptQueue, state: str) -> str:
     """Run the verb again; return what is wrong afterwards, or nothing."""
     expected = sweep.again if state == NEW else NEW
-    VERBS[sweep.verb](queue.path, connect_stdlib, argument)
+    VERBS[sweep.verb](queue.path, connect_stdlib, str(sweep.argument(queue)))
     found, half, left = sweep.state(queue), queue.half(), _left_lying(queue)
     if found != expected:
         return f"{state}, and after another run {found}"
