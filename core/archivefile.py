@@ -81,6 +81,7 @@ class ArchiveFile:
         self._connect = connect
         self._clock = clock
         with self._explained():
+            self._clear_drafts()
             if not path.exists():
                 self._create()
             self._connection = self._open(path)
@@ -154,11 +155,14 @@ class ArchiveFile:
 
     # -- the file --------------------------------------------------------------------------
 
-    def _create(self) -> None:
-        files.make_folder(self.path.parent)
+    def _clear_drafts(self) -> None:
+        """Delete what a run left that was cut off; the archive itself may have such a name too."""
         # The maintenance lock is held, so nobody is making another one.
         for leftover in self.path.parent.glob(f".{glob.escape(self.path.name[:100])}.*.draft*"):
             files.remove(leftover)
+
+    def _create(self) -> None:
+        files.make_folder(self.path.parent)
         with files.temporary_beside(self.path) as draft:
             files.create_empty(draft)
             with contextlib.closing(self._open(draft)) as connection:

@@ -19,11 +19,16 @@ class Watcher(Protocol):
         """Take note of a statement that has run."""
 
 
-def watched(watcher: Watcher) -> Connect:
-    """Return a door whose connections tell the watcher of their statements."""
+def watched(watcher: Watcher, door: Connect = connect_stdlib) -> Connect:
+    """Return a door whose connections tell the watcher of their statements.
+
+    Args:
+        watcher: is told.
+        door: opens the connections behind it.
+    """
 
     def connect(uri: str, *, timeout_s: float) -> Connection:
-        return _Watched(connect_stdlib(uri, timeout_s=timeout_s), watcher)
+        return _Watched(door(uri, timeout_s=timeout_s), watcher)
 
     return connect
 

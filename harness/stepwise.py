@@ -1,4 +1,4 @@
-"""A verb of the core in a process of its own that stands still at every step.
+"""A verb of the core in a process of its own that stands still, or dies, at its steps.
 
 While it stands still its files can be looked at as a kill at that moment would leave them, others
 can do their work between two steps, or it can be killed there.
@@ -6,29 +6,13 @@ can do their work between two steps, or it can be killed there.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.drivers.client import was_killed
 from harness.faults.helper import Helper, helper
+from harness.step import Step
 
 _PROGRAM = Path(__file__).with_name("drivers") / "stepwise_verb.py"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One moment of a verb.
-
-    Attributes:
-        number: from 1.
-        what: comes next or was just done, for people.
-    """
-
-    number: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"step {self.number}, {self.what}"
 
 
 class Stepwise:
@@ -49,7 +33,8 @@ class Stepwise:
         number = 0
         while (said := self._process.line()).startswith("step "):
             number += 1
-            yield Step(number, said.removeprefix("step "))
+            _step, files, what = said.split(" ", 2)
+            yield Step(number, what, changed=files == "other")
             self._process.tell("on")
         self.ended = said or "it ended without a word"
 
@@ -59,13 +44,54 @@ class Stepwise:
 
 
 @contextlib.contextmanager
-def stepwise(database: Path, verb: str, argument: object) -> Iterator[Stepwise]:
+def stepwise(database: Path, verb: str, argument: object = "") -> Iterator[Stepwise]:
     """Begin the verb; its process is gone at the end of the body.
 
     Args:
         database: the queue; no connection of this process may be open to it.
-        verb: ``restore``, ``restore-live`` or ``archive``.
-        argument: the backup, or the age in seconds from which finished tasks are archived.
+        verb: one of ``drivers/stepwise_verb.py``.
+        argument: the backup for a verb that reads one, a name for ``backup``, the age in seconds
+            for ``archive``, the grace in seconds for ``stale-leases``; nothing for the others.
     """
     with helper(_PROGRAM, database, verb, argument) as process:
         yield Stepwise(process)
+
+
+def dies_at_step(database: Path, verb: str, argument: object, number: int) -> bool:
+    """Run the verb in a process that kills itself at this step; return whether it died of that."""
+    with helper(_PROGRAM, database, verb, argument, "--die-at", number) as process:
+        return not process.line() and was_killed(process.end())
+
+
+class PlainVerb:
+    """A verb as users run it, before it begins.
+
+    Attributes:
+        pid: of its process.
+    """
+
+    def __init__(self, process: Helper) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def run(self) -> str:
+        """Run it; return ``done`` or why it failed, or nothing where it died."""
+        self._process.tell("go")
+        said = self._process.line()
+        self._process.end()
+        return said
+
+
+@contextlib.contextmanager
+def plain_verb(database: Path, verb: str, argument: object) -> Iterator[PlainVerb]:
+    """Have a verb ready to run, on Python's own SQLite; its process is gone after the body.
+
+    Args:
+        database: the queue.
+        verb: as for ``stepwise``.
+        argument: likewise.
+    """
+    with helper(_PROGRAM, database, verb, argument, "--plain") as process:
+        ready = process.line()
+        assert ready == "ready", f"the process of {verb} said {ready!r}"
+        yield PlainVerb(process)

@@ -19,38 +19,25 @@ import psutil
 
 from harness import children
 from harness.crew import Crew
+from harness.step import Step
 from harness.trial import trial_command
 from harness.worker import Worker
 
 CALLS = (
-    *("openat", "rename", "unlink", "ftruncate", "fallocate"),
+    *("openat", "rename", "link", "unlink", "unlinkat", "mkdir", "rmdir"),
+    *("ftruncate", "fallocate"),
     *("fcntl", "pread64", "pwrite64", "write", "fsync", "fdatasync"),
 )
 """With what SQLite opens, locks, reads, writes and syncs; ``write`` is also the driver's answer."""
 STATEMENT = "statement"
 _TIMEOUT_S = 20.0
-_CALL = re.compile(r"^\d+ +(\w+)\(")
+# Where nobody else is followed there is no id in front.
+_CALL = re.compile(r"^(?:\d+ +)?(\w+)\(")
 _KILLED = "+++ killed by SIGKILL +++"
 
 
 class TracingRefusedError(Exception):
     """strace is not there, cannot inject, or may not attach itself to a process."""
-
-
-@dataclass(frozen=True, order=True)
-class Step:
-    """One moment at which a process can be killed.
-
-    Attributes:
-        number: the how-manyth time, from 1.
-        call: of which system call; ``STATEMENT`` for the moments around statements.
-    """
-
-    number: int
-    call: str
-
-    def __str__(self) -> str:
-        return f"{self.call} {self.number}"
 
 
 def steps_of(calls: Sequence[str]) -> list[Step]:
@@ -77,7 +64,9 @@ class Trace:
 
 
 @contextlib.contextmanager
-def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
+def traced(
+    pid: int, log: Path, steps: Sequence[Step] = (), *, follow: bool = True
+) -> Iterator[Trace]:
     """Follow a process for the body, and kill it on entering the first of the steps it reaches.
 
     The trace is filled in when the body has ended; the process goes on then, if it lives.
@@ -86,14 +75,16 @@ def traced(pid: int, log: Path, steps: Sequence[Step] = ()) -> Iterator[Trace]:
         pid: of the process.
         log: a new file, strace's.
         steps: at which it is killed; none to follow it only.
+        follow: whether threads and children that it starts are followed too, and struck.
 
     Raises:
         TracingRefusedError: nothing was followed, the body was not run.
     """
     trace = Trace()
-    command = ["strace", "-f", "-p", str(pid), "-o", str(log), "-e", f"trace={','.join(CALLS)}"]
+    command = ["strace", *(["-f"] if follow else []), "-p", str(pid), "-o", str(log)]
+    command += ["-e", f"trace={','.join(CALLS)}"]
     for step in steps:
-        command += ["-e", f"inject={step.call}:signal=SIGKILL:when={step.number}"]
+        command += ["-e", f"inject={step.what}:signal=SIGKILL:when={step.number}"]
     try:
         tracer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     except OSError as error:

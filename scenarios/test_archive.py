@@ -5,15 +5,17 @@ history; cut off at any step, every task is in the queue or in the archive, and 
 each to one of the two.
 Faults: killed-at-step.
 Method: tasks of every status and age are archived by a clock that stands still. For the kill the
-run stands still at each step, where its files are copied as a kill there would leave them; each
-copy is read as it is, then the run is made again.
+run stands still at each step, where its files are copied as a kill there would leave them; copies,
+in nightly all, are read as they are, then the run is made again.
 A failure means: tidying up costs tasks that are still to be done, or what is known of those that
 were.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from core.maintenance import QueueMaintenance
 from core.schema import FINISHED
 from core.tasks import TaskQueue
 from core.timestamps import to_text
-from harness.cutoff import CutOff
+from harness.cutoff import CutOff, Depth
 from harness.evidence import Evidence
 from harness.leftovers import asked_of_copy
 from harness.outcome import Inconclusive
@@ -37,6 +39,7 @@ pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 DAY_S = 86_400.0
 AGE_S = 30 * DAY_S
 KILLED_COUNT = 2
+LOOKS_COUNT = 8
 BEFORE, AFTER = "all in the queue", "each in one place"
 BETWEEN = "each in one place or in both"
 ANY_ARCHIVED = "SELECT 1 FROM archived_tasks LIMIT 1"
@@ -128,8 +131,21 @@ def test_archive_takes_what_is_finished_and_old_and_nothing_else(
         raise Inconclusive(f"no task that was moved had a history: {before}")
 
 
-def test_killed_at_any_step_archive_loses_no_task(scratch: Path, evidence: Evidence) -> None:
-    """Killed at any step every task is in the queue or the archive, and the next run ends it."""
+def test_killed_at_any_step_archive_loses_no_task(
+    scratch: Path, queue_random: random.Random, evidence: Evidence
+) -> None:
+    """Killed where a name comes or goes, or the seed says, each task is there; a run ends it."""
+    _require_survived(scratch, evidence, Depth(LOOKS_COUNT, chance=queue_random, turns=True))
+
+
+@pytest.mark.profile("nightly")
+def test_killed_at_every_step_archive_loses_no_task(scratch: Path, evidence: Evidence) -> None:
+    """Killed at every step every task is in the queue or the archive, and the next run ends it."""
+    _require_survived(scratch, evidence, Depth())
+
+
+def _require_survived(scratch: Path, evidence: Evidence, depth: Depth) -> None:
+    __tracebackhide__ = True
     path = scratch / "queue" / "queue.db"
     with QueueDatabase(path, create=True) as database:
         tasks = TaskQueue(database)
@@ -140,7 +156,8 @@ def test_killed_at_any_step_archive_loses_no_task(scratch: Path, evidence: Evide
     keys = _queued(path).keys()
 
     cut = CutOff(path, "archive", 0)
-    cut.require_survived(evidence, lambda: _found(path, keys), (BEFORE, BETWEEN, AFTER), done=AFTER)
+    judge = partial(_found, path, keys)
+    cut.require_survived(evidence, judge, (BEFORE, BETWEEN, AFTER), done=AFTER, depth=depth)
 
 
 def _found(path: Path, keys: object) -> str:

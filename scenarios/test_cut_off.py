@@ -5,13 +5,15 @@ and never nothing; the next who opens the queue is told which, and no lease of a
 left in the restored one.
 Faults: killed-at-step, destroyed-header, no-fault.
 Method: the restore runs in a process that stands still at each step (a statement, a step of the
-copy, a change of a file), where its files are copied as a kill there would leave them; each copy is
-laid out in the queue's place and opened as a worker opens it. One process is killed for real, and
-leaves what the copy of that step says.
+copy, a call to the file system), where its files are copied as a kill there would leave them;
+copies, in nightly all, are laid out in the queue's place and opened as a worker opens it. One
+process is killed for real, and leaves what the copy of that step says.
 A failure means: a restore that is cut off costs the queue, which is when it is needed most.
 """
 
+import random
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from core.maintenance import QueueMaintenance
 from core.paths import wal_of
 from core.schema import HELD, QUEUED
 from harness.crew import Crew
-from harness.cutoff import CutOff
+from harness.cutoff import CutOff, Depth
 from harness.evidence import Evidence
 from harness.faults import DestroyedHeader, Fault, NoFault
 from harness.ledger import Ledger
@@ -36,6 +38,7 @@ pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 BEFORE_COUNT = 12
 AFTER_COUNT = 4
 HELD_COUNT = 2
+LOOKS_COUNT = 8
 OLD, NEW = "the old state", "the restored state"
 DISASTERS: tuple[Fault[Path], ...] = (NoFault(), DestroyedHeader())
 Rows = dict[str, tuple[object, ...]]
@@ -81,13 +84,38 @@ def bench(scratch: Path, crew: Crew) -> Bench:
 
 @pytest.mark.parametrize("disaster", DISASTERS, ids=lambda fault: fault.name)
 def test_killed_at_any_step_restore_leaves_old_or_new(
+    disaster: Fault[Path],
+    bench: Bench,
+    queue_random: random.Random,
+    ledger: Ledger,
+    evidence: Evidence,
+) -> None:
+    """Killed where a name comes or goes, or where the seed says, the old state or the new is there.
+
+    It is told which of the two.
+    """
+    depth = Depth(LOOKS_COUNT, chance=queue_random, turns=True)
+    _require_survived(disaster, bench, depth, ledger, evidence)
+
+
+@pytest.mark.profile("nightly")
+@pytest.mark.parametrize("disaster", DISASTERS, ids=lambda fault: fault.name)
+def test_killed_at_every_step_restore_leaves_old_or_new(
     disaster: Fault[Path], bench: Bench, ledger: Ledger, evidence: Evidence
 ) -> None:
-    """Killed at any step of a restore, the queue is as before or as in the backup, and says so."""
+    """Killed at every step of a restore, the queue is as before or as restored, and says so."""
+    _require_survived(disaster, bench, Depth(), ledger, evidence)
+
+
+def _require_survived(
+    disaster: Fault[Path], bench: Bench, depth: Depth, ledger: Ledger, evidence: Evidence
+) -> None:
+    __tracebackhide__ = True
     with ledger.injected(disaster, bench.path) as sighting:
         damaged = None if isinstance(disaster, NoFault) else _files(bench.path)
         cut = CutOff(bench.path, "restore", bench.backup)
-        cut.require_survived(evidence, lambda: _found(bench, damaged), (OLD, NEW), done=NEW)
+        judge = partial(_found, bench, damaged)
+        cut.require_survived(evidence, judge, (OLD, NEW), done=NEW, depth=depth)
         sighting.effect = "restored"
 
 

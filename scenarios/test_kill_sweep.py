@@ -23,7 +23,8 @@ from harness.closing import Books
 from harness.crew import Crew
 from harness.history import Operation
 from harness.outcome import Inconclusive
-from harness.strikes import STATEMENT, Step, Trace, can_trace, start_struck, steps_of, traced
+from harness.step import Step
+from harness.strikes import STATEMENT, Trace, can_trace, start_struck, steps_of, traced
 from harness.waiting import wait_until
 from harness.worker import Worker
 
@@ -125,7 +126,7 @@ class Sweep:
             self.attempts.append(attempt)
             struck = attempt.struck is not None
             if attempt.struck is not None:
-                behind[attempt.struck.call] += 1
+                behind[attempt.struck.what] += 1
         self.points = behind.total()
 
     def _attempt(self, steps: tuple[Step, ...], trace: Trace) -> Attempt:

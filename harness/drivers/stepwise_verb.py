@@ -1,111 +1,69 @@
-"""A program that runs one verb of the core, and stands still at each of its steps until told.
+"""A program that runs one verb of the core, and at each of its steps stands still or dies.
 
-A step is a statement given to SQLite (before and after it), a step of a copy, and whatever opens
-or changes a file in the queue's folder or below, seen by Python's audit hook before it happens
-(https://docs.python.org/3/library/audit_events.html).
+What SQLite asks of its files is seen through a file system of its own, what the core asks by audit
+events and in place of its calls. ``--plain`` runs the verb as users run it, on Python's own SQLite
+and with nobody watching, once a line is read: for those who watch the process from outside.
 """
 
-import os
+import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
-from core.backup import QueueBackup
-from core.connection import Connect, Connection
-from core.database import QueueDatabase
-from core.maintenance import QueueMaintenance
-from harness.door import watched
+from core.connection import connect_stdlib
+from harness.drivers.steps import Steps, dies_at, say, stand_still
 from harness.inherited import planted_by_parent
-
-_EVENTS = frozenset((
-    *("open", "shutil.rmtree"),
-    *(f"os.{name}" for name in ("rename", "remove", "link", "mkdir", "rmdir", "truncate")),
-))  # fmt: skip
+from harness.upkeep import VERBS
 
 
-class Steps:
-    """Says each step on the output, and waits for a line of the input before it is taken.
-
-    Args:
-        folder: of the queue; what happens elsewhere is no step.
-
-    Attributes:
-        armed: whether steps are said.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.armed = False
-        self._folder = str(folder)
-
-    def before(self, _connection: Connection, sql: str) -> None:
-        """Take a statement that has not run yet for a step."""
-        self.stand_still(f"before {' '.join(sql.split())}")
-
-    def after(self, _connection: Connection, sql: str) -> None:
-        """Take a statement that has run for a step."""
-        self.stand_still(f"after {' '.join(sql.split())}")
-
-    def stand_still(self, what: str) -> None:
-        """Return when told to go on; end the process where nobody will tell."""
-        if not self.armed:
-            return
-        say(f"step {what}")
-        if not sys.stdin.readline():
-            os._exit(1)
-
-    def audit(self, event: str, arguments: tuple[object, ...]) -> None:
-        """Take what Python is about to do to a file for a step."""
-        if self.armed and event in _EVENTS and self._folder in os.fsdecode(str(arguments[0])):
-            self.stand_still(f"before {event} of {Path(str(arguments[0])).name}")
-
-
-Verb = Callable[[Path, Connect, str], object]
-
-
-def _restore(database: Path, connect: Connect, backup: str) -> object:
-    return QueueBackup(database, connect=connect).restore_backup(backup)
-
-
-def _restore_live(database: Path, connect: Connect, backup: str) -> object:
-    return QueueBackup(database, connect=connect).restore_backup(backup, live=True)
-
-
-def _archive(database: Path, connect: Connect, age_s: str) -> object:
-    with QueueDatabase(database, connect=connect) as opened:
-        return QueueMaintenance(opened).archive_finished(float(age_s))
-
-
-VERBS: dict[str, Verb] = {
-    "restore": _restore,
-    "restore-live": _restore_live,
-    "archive": _archive,
-}
-
-
-def main(database: Path, verb: str, argument: str) -> None:
-    """Run the verb step by step, and say how it ended."""
-    steps = Steps(database.parent)
-    sys.addaudithook(steps.audit)
+def main() -> None:
+    """Run the verb, and say how it ended."""
+    given = _parser().parse_args()
     with planted_by_parent():
-        steps.armed = True
+        run = _run_plain if given.plain else _run_stepwise
         try:
-            VERBS[verb](database, watched(steps), argument)
+            run(given)
         except Exception as error:  # noqa: BLE001 - said, and judged by who asked
             ended = f"failed {type(error).__name__}: {error}"
         else:
             ended = "done"
-        steps.armed = False
     say(" ".join(ended.split()))
 
 
-def say(line: str) -> None:
-    """Say one line."""
-    sys.stdout.buffer.write(f"{line}\n".encode())
-    sys.stdout.buffer.flush()
+def _run_plain(given: argparse.Namespace) -> None:
+    say("ready")
+    if sys.stdin.readline():
+        VERBS[given.verb](given.database, connect_stdlib, given.argument)
+
+
+def _run_stepwise(given: argparse.Namespace) -> None:
+    # apsw is not loaded where Python's own SQLite is used: see ``harness/disk/binding.py``.
+    from harness.disk.binding import apsw_door  # noqa: PLC0415
+    from harness.disk.vfs import watched_files  # noqa: PLC0415
+    from harness.door import watched  # noqa: PLC0415
+    from harness.drivers.file_steps import FileSteps  # noqa: PLC0415
+
+    steps = Steps(stand_still if given.die_at is None else dies_at(given.die_at))
+    sys.addaudithook(steps.audit_hook(given.database.parent))
+    with watched_files(FileSteps(steps)) as vfs, steps.of_core():
+        steps.armed = True
+        try:
+            VERBS[given.verb](given.database, watched(steps, apsw_door(vfs)), given.argument)
+        finally:
+            steps.armed = False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("database", type=Path)
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("argument")
+    parser.add_argument("--die-at", type=int, help="the step at which it kills itself")
+    parser.add_argument("--plain", action="store_true")
+    return parser
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main()

@@ -1,19 +1,16 @@
 """What may be set up in the trial driver for one operation: a death, a failed commit, a look."""
 
-import os
-import signal
 import sqlite3
-import threading
 
 from core.connection import Connection, scalar
 from harness.drivers.protocol import Message
+from harness.drivers.steps import Steps, die, dies_at
 
 COMMIT = "COMMIT"
 UNSAID = -1
 """Dies when all is done and the answer is not said yet."""
 SAID = -2
 """Dies the moment the answer is said."""
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class Trap:
@@ -50,34 +47,29 @@ class Death(Trap):
     """
 
     def __init__(self, die_at: int) -> None:
-        self._left = die_at
+        self._die_at = die_at
+        self._steps = Steps(dies_at(die_at))
 
     def before(self, connection: Connection, sql: str) -> None:
         """Count one step."""
-        del connection, sql
-        self._step()
+        self._steps.armed = self.armed
+        self._steps.before(connection, sql)
 
     def after(self, connection: Connection, sql: str) -> None:
         """Count one step."""
-        del connection, sql
-        self._step()
+        self._steps.armed = self.armed
+        self._steps.after(connection, sql)
 
     def done(self, answer: Message) -> Message:
         """Die where the answer is not to be said."""
-        if self.armed and self._left == UNSAID:
-            _die()
+        if self.armed and self._die_at == UNSAID:
+            die()
         return answer
 
     def said(self) -> None:
         """Die where the answer is the last that is heard."""
-        if self.armed and self._left == SAID:
-            _die()
-
-    def _step(self) -> None:
-        if self.armed and self._left > 0:
-            self._left -= 1
-            if self._left == 0:
-                _die()
+        if self.armed and self._die_at == SAID:
+            die()
 
 
 class FailedCommit(Trap):
@@ -117,10 +109,3 @@ class Synchronous(Trap):
     def done(self, answer: Message) -> Message:
         """Say it."""
         return {**answer, "synchronous": self._seen} if self.armed else answer
-
-
-def _die() -> None:
-    # On Windows this is TerminateProcess: no handler runs, nothing is flushed.
-    os.kill(os.getpid(), _KILL)
-    # The signal comes before the next line of Python, or a moment later.
-    threading.Event().wait()

@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.checkpoint import CheckpointResult
+from core.checkpoint import CheckpointResult, Mode
 from core.connection import Connection
 from core.database import QueueDatabase
 from core.errors import UnknownTableError
 from core.maintenancerun import MaintenanceRun
+from core.paths import uri
+from core.quarantine import mark_undone, records
+from core.releasing import ReleasedLeases
 from core.schema import LEASED, PROCESSING, QUEUED
+from core.staging import Staged
 from core.wholetask import WholeTask, WholeTaskReader
 from harness.planted.defect import Catch, Change, Defect
 
@@ -20,6 +24,9 @@ Right = Any
 
 ARCHIVED = "test_archive.py::test_archive_takes_what_is_finished_and_old_and_nothing_else"
 DAMAGED = "test_runs.py::test_run_on_a_damaged_queue_names_all_of_it_and_writes_nothing"
+KILLED = (
+    "test_maintenance_kills.py::test_killed_at_steps_drawn_from_all_verb_is_whole_or_not_at_all"
+)
 STUCK = "test_runs.py::test_daily_run_behind_a_stuck_reader_says_that_some_is_left"
 UNBACKED = "test_runs.py::test_weekly_run_without_a_verified_backup_does_not_vacuum"
 
@@ -79,6 +86,78 @@ def _other_sides(_right: Right) -> Right:
         return tuple(path.with_suffix(suffix) for suffix in (".wal", ".shm", ".journal"))
 
     return sides
+
+
+# -- cut off -------------------------------------------------------------------------------------
+
+
+def _swap_by_hand(_right: Right) -> Right:
+    """Do what a script does: VACUUM INTO, then rm, then mv."""
+
+    def vacuum(database: QueueDatabase, _timeout_s: float, _progress: object) -> None:
+        path = database.path
+        small = path.with_name(f"{path.name}.small")
+        small.unlink(missing_ok=True)
+        database.connection().execute("VACUUM INTO ?", (str(small),)).close()
+        database.close()
+        path.unlink()
+        small.rename(path)
+        _in_wal_mode(database, again=False)
+
+    return vacuum
+
+
+def _by_journal_mode(_right: Right) -> Right:
+    """Be rid of the -wal by the journal mode, and take that back afterwards."""
+
+    def checkpoint(database: QueueDatabase, mode: Mode, _timeout_s: float) -> CheckpointResult:
+        database.close()
+        _in_wal_mode(database, again=True)
+        return CheckpointResult(
+            busy=0, log=0, checkpointed=0, complete=True, mode=mode, seconds=0.0
+        )
+
+    return checkpoint
+
+
+def _in_wal_mode(database: QueueDatabase, *, again: bool) -> None:
+    connection = database.connect(uri(database.path, mode="rw"), timeout_s=1.0)
+    with contextlib.closing(connection):
+        if again:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+
+
+def _mark_first(right: Right) -> Right:
+    """Write down that the restore is undone, then begin to undo it."""
+
+    def stage_set(sources: list[Path], staged: Path, **settings: Any) -> Staged:  # noqa: ANN401 - as the right one
+        folder = sources[0].parent
+        for record in (
+            each for kept, each in records(staged.parents[1] / staged.name) if kept == folder
+        ):
+            mark_undone(folder, record)
+        result: Staged = right(sources, staged, **settings)
+        return result
+
+    return stage_set
+
+
+def _autocommit(right: Right) -> Right:
+    """Have each statement be a transaction of its own."""
+
+    def release_stale(database: QueueDatabase, timeout_seconds: float) -> ReleasedLeases:
+        def transaction(*_durability: str) -> contextlib.AbstractContextManager[Connection]:
+            return contextlib.nullcontext(database.connection())
+
+        vars(database)["transaction"] = transaction
+        try:
+            released: ReleasedLeases = right(database, timeout_seconds)
+        finally:
+            del vars(database)["transaction"]
+        return released
+
+    return release_stale
 
 
 # -- the runs ------------------------------------------------------------------------------------
@@ -171,6 +250,38 @@ def _leave_history(right: Right) -> Right:
 
 
 DEFECTS = (
+    Defect(
+        name="vacuum-by-hand",
+        group="maintenance",
+        wrong="The small copy is made beside the queue and moved into its place once that is "
+        "deleted: a run that is cut off in between leaves no queue.",
+        changes=(Change("core.maintenance", "vacuum", _swap_by_hand),),
+        catches=(Catch(f"{KILLED}[vacuum]", "vacuum leaves neither"),),
+    ),
+    Defect(
+        name="checkpoint-by-journal-mode",
+        group="maintenance",
+        wrong="The -wal is got rid of by leaving WAL mode: a run that is cut off leaves a queue "
+        "whose readers keep its writers waiting.",
+        changes=(Change("core.maintenance", "checkpoint", _by_journal_mode),),
+        catches=(Catch(f"{KILLED}[checkpoint]", "its journal mode is delete"),),
+    ),
+    Defect(
+        name="undo-marks-first",
+        group="restore",
+        wrong="That a restore is undone is written down before it is: where that is cut off, it "
+        "cannot be undone any more.",
+        changes=(Change("core.staging", "stage_set", _mark_first),),
+        catches=(Catch(f"{KILLED}[undo]", "the last one is undone"),),
+    ),
+    Defect(
+        name="stale-leases-autocommitted",
+        group="maintenance",
+        wrong="Stale leases are cleaned up without a transaction: a run that is cut off leaves "
+        "tasks that were taken away and have no history of it.",
+        changes=(Change("core.maintenance", "release_stale", _autocommit),),
+        catches=(Catch(f"{KILLED}[stale-leases]", "a mixture"),),
+    ),
     Defect(
         name="vacuum-without-room",
         group="maintenance",
@@ -273,6 +384,7 @@ DEFECTS = (
                 "test_archive.py::test_killed_at_any_step_archive_loses_no_task",
                 "archive leaves neither",
             ),
+            Catch(f"{KILLED}[archive]", "archive leaves neither"),
         ),
     ),
     Defect(

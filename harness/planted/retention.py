@@ -197,6 +197,11 @@ DEFECTS = (
                 "test_power_cut.py::test_power_cut_at_any_moment_costs_nothing_acknowledged[prune]",
                 "is listed and is not",
             ),
+            Catch(
+                "test_maintenance_kills.py::"
+                "test_killed_at_steps_drawn_from_all_verb_is_whole_or_not_at_all[prune]",
+                "a list with half backups",
+            ),
         ),
     ),
 )

@@ -273,6 +273,19 @@ def test_killed_at_any_statement_no_task_is_lost_and_the_next_run_finishes(tmp_p
     assert survived > 40, "the sweep must have struck in the middle of the moving"
 
 
+def test_second_name_of_a_run_that_was_cut_off_is_cleared(tmp_path):
+    """Killed when the archive had its name and its draft's still, it keeps its own alone."""
+    path = tmp_path / "queue.db"
+    QueueDatabase(path, create=True).close()
+    fill(path, 2, status="completed", finished_at="2026-11-01 00:00:00")
+    for _number in range(2):
+        with QueueDatabase(path, clock=ManualClock(NOW_MS)) as database:
+            QueueMaintenance(database).archive_finished(0)
+        archive = archive_of(path)
+        assert [file.name for file in archive.parent.iterdir()] == [archive.name]
+        shutil.copy(archive, archive.with_name(f".{archive.name}.0123456789ab.draft"))
+
+
 def run_until(strike, path):
     """Archive until the strike; the connections end without a word."""
     with (

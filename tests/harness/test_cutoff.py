@@ -1,16 +1,21 @@
 """A verb stands still at each step, and what a kill there would leave is told from what it must."""
 
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
 import pytest
 from _pytest.outcomes import Failed
 
 from core.backup import QueueBackup
 from core.database import QueueDatabase
 from core.tasks import TaskQueue
-from harness.cutoff import CutOff
+from harness.cutoff import CutOff, Depth
 from harness.evidence import Evidence, unconfirmed_fault
-from harness.leftovers import asked_of_copy, lay_out, leftovers, read_folder
+from harness.leftovers import Leftover, asked_of_copy, lay_out, leftovers, read_folder, shape
 from harness.outcome import Inconclusive
-from harness.stepwise import Step, stepwise
+from harness.step import Step
+from harness.stepwise import dies_at_step, stepwise
 
 COUNT = "SELECT count(*) FROM task_queue"
 
@@ -57,6 +62,68 @@ def test_a_verb_goes_on_from_step_to_step(cut, path):
     assert count(path) == "1"
 
 
+def test_calls_of_sqlite_and_of_the_core_are_steps(cut, path):
+    """Each read, write and sync below SQLite is one, and so is each write of the core itself."""
+    with stepwise(path, cut.verb, cut.argument) as process:
+        steps = list(process)
+    for what in ("before write queue.db", "before sync ", "before read ", "before open "):
+        assert any(step.what.startswith(what) for step in steps), what
+    assert {"before write", "before sync", "before close"} <= {step.what for step in steps}
+
+
+def test_a_step_after_a_read_leaves_what_the_one_before_it_leaves(cut, path):
+    """Only what may have changed a file since is said to have."""
+    with stepwise(path, cut.verb, cut.argument) as process:
+        steps = list(process)
+    after_read = [
+        after.changed
+        for step, after in pairwise(steps)
+        if step.what.startswith(("before read", "before size"))
+    ]
+    assert after_read.count(False) > len(after_read) / 2
+    assert all(
+        after.changed for step, after in pairwise(steps) if step.what.startswith("before write q")
+    )
+
+
+def test_a_verb_kills_itself_at_the_step_at_which_another_stands_still(cut, path):
+    """They leave the same names of the same sizes, and one step further another set of them."""
+    begun = read_folder(path.parent, path)
+    lay_out(begun, path.parent)
+    with stepwise(path, cut.verb, cut.argument) as process:
+        first, second = list(leftovers(process, path.parent, path))[3:5]
+    for left in (first, second):
+        lay_out(begun, path.parent)
+        assert dies_at_step(path, cut.verb, cut.argument, left.steps[0].number)
+        assert shape(read_folder(path.parent, path)) == shape(left.contents)
+    assert first.contents != second.contents
+
+
+def test_a_verb_that_is_done_before_the_step_does_not_die(cut, path):
+    """It is never taken for one that was killed."""
+    assert not dies_at_step(path, cut.verb, cut.argument, 1_000_000)
+    assert count(path) == "1"
+
+
+def test_what_is_looked_at_has_both_ends_and_is_drawn_by_the_seed():
+    """The same seed draws the same, and no more than was asked for."""
+    left = [Leftover((Step(number, ""),), {}) for number in range(50)]
+    drawn = [Depth(8, 1, Random(seed)).choose(left) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(each)) == 8 + 3 for each in drawn)
+    assert all((each[0], each[-1]) == (left[0], left[-1]) for each in drawn)
+    assert Depth().choose(left) == left
+
+
+def test_what_is_looked_at_has_both_sides_of_each_turn():
+    """Where a name comes or goes it is looked before and afterwards, whatever is drawn."""
+    names = ("", "", "a", "a", "a", "", "", "")
+    left = [Leftover((Step(number, ""),), {Path(name): b""}) for number, name in enumerate(names)]
+    chosen = Depth(0, turns=True).choose(left)
+    assert [each.steps[0].number for each in chosen] == [0, 1, 2, 4, 5, 7]
+    assert Depth(0).choose(left) == [left[0], left[4], left[-1]]
+
+
 def test_a_verb_that_fails_says_why(path):
     """A backup that is not there is told, and is not taken for the end of a restore."""
     with stepwise(path, "restore", "nothing.db") as process:
@@ -99,7 +166,9 @@ def test_leftovers_are_told_apart_and_laid_out_again(tmp_path):
     lay_out(left[0].contents, folder)
     assert [len(each.steps) for each in left] == [2, 1]
     assert read_folder(folder, database) == left[0].contents
-    assert sorted(each.name for each in folder.iterdir()) == ["inner", "queue.db"]
+    names = {each.name for each in folder.iterdir()}
+    # The -shm, which alone makes no leftover another, is only left where it can be read.
+    assert names - {"queue.db-shm"} == {"inner", "queue.db"}
 
 
 def test_a_copy_is_asked_and_not_the_file(path):
@@ -118,7 +187,21 @@ def test_what_is_allowed_passes_and_one_kill_confirms_it(cut, path):
     cut.require_survived(
         Evidence(properties, path.parent), lambda: count(path), ("3", "1"), done="1"
     )
-    assert any(name == "queue.fault" for name, _value in properties)
+    assert sum(name == "queue.fault" for name, _value in properties) == 1
+    assert not unconfirmed_fault(properties)
+
+
+def test_as_many_as_asked_are_killed_for_real(cut, path):
+    """Each of them leaves what was copied at its step."""
+    properties = []
+    cut.require_survived(
+        Evidence(properties, path.parent),
+        lambda: count(path),
+        ("3", "1"),
+        done="1",
+        depth=Depth(5, 3, Random(1)),
+    )
+    assert sum(name == "queue.fault" for name, _value in properties) == 3
     assert not unconfirmed_fault(properties)
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from harness import strikes
 from harness.history import Outcome
+from harness.step import Step
 from harness.strikes import (
     STATEMENT,
-    Step,
     TracingRefusedError,
     can_trace,
     read_trace,
@@ -82,11 +82,11 @@ def test_calls_are_counted_by_kind():
     steps = steps_of(["openat", "fcntl", "openat", "fcntl", "write"])
 
     assert [str(step) for step in steps] == [
-        "openat 1",
-        "fcntl 1",
-        "openat 2",
-        "fcntl 2",
-        "write 1",
+        "step 1, openat",
+        "step 1, fcntl",
+        "step 2, openat",
+        "step 2, fcntl",
+        "step 1, write",
     ]
 
 
