@@ -31,7 +31,7 @@ NIGHTLY = Budget(enumerated=4096, drawn=400)
 LYING = Budget(enumerated=0, drawn=12)
 IN_GATE = (
     *("enqueue", "complete", "fail", "complete-rollback"),
-    *("backup", "prune", "restore", "restore-swap"),
+    *("backup", "prune", "restore", "restore-live", "restore-swap"),
 )
 
 

@@ -96,6 +96,7 @@ class Finder:
         self._uri = uri(self._path, mode="rw")
         self._backups = QueueBackup(self._path, folder / BACKUPS)
         self._proofs: dict[tuple[str, str], str] = {}
+        self._aside: dict[str, str] = {}
 
     def look(self) -> Found:
         """Return all that is found."""
@@ -129,10 +130,22 @@ class Finder:
     def set_aside(self) -> tuple[str, ...]:
         """Return the contents that restores have set aside, and that can be brought back."""
         return tuple(
-            _content_aside(folder / DATABASE)
+            self._content_aside(folder / DATABASE)
             for folder, record in quarantine.records(self._path)
             if record.files and all((folder / name).is_file() for name in record.files)
         )
+
+    def _content_aside(self, path: Path) -> str:
+        """Return what a file holds that nobody changes; the same bytes are read once."""
+        as_it_is = content_of_bytes(path.read_bytes())
+        if as_it_is not in self._aside:
+            try:
+                connection = connect_stdlib(uri(path, mode="ro", immutable=1), timeout_s=0.0)
+                with contextlib.closing(connection):
+                    self._aside[as_it_is] = content_of(connection)
+            except sqlite3.Error:
+                self._aside[as_it_is] = as_it_is
+        return self._aside[as_it_is]
 
     def _read(self) -> tuple[str, str]:
         if not self._path.exists():
@@ -168,12 +181,3 @@ class Finder:
             said = self._backups.check_backup(name)
             self._proofs[name, digest] = "" if said.ok else str(said)
         return self._proofs[name, digest]
-
-
-def _content_aside(path: Path) -> str:
-    try:
-        connection = connect_stdlib(uri(path, mode="ro", immutable=1), timeout_s=0.0)
-        with contextlib.closing(connection):
-            return content_of(connection)
-    except sqlite3.Error:
-        return content_of_bytes(path.read_bytes())

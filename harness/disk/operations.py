@@ -111,7 +111,7 @@ class Operation:
         Raises:
             Inconclusive: it failed, or the record does not make the folder again.
         """
-        with tempfile.TemporaryDirectory(dir=_memory()) as name:
+        with tempfile.TemporaryDirectory(prefix="queuedrill-", dir=_memory()) as name:
             folder, file = Path(name).resolve() / "queue", scratch / f"{self.name}.record"
             folder.mkdir()
             self.prepare(folder)
