@@ -40,8 +40,8 @@ from harness.upkeep import KEEP_COUNT, VERBS
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
-LOOKS_COUNT = {"backup": 8, "vacuum": 8, "archive": 8}
-COSTLY_LOOKS_COUNT = {"restore": 3, "restore-live": 3, "undo": 3}
+LOOKS_COUNT = {"backup": 4, "vacuum": 4, "checkpoint": 6, "archive": 2}
+COSTLY_LOOKS_COUNT = {"restore": 1, "restore-live": 2, "undo": 1}
 KILLS_COUNT = 1
 NIGHTLY_KILLS_COUNT = 12
 CALLS_COUNT = 60
