@@ -32,6 +32,8 @@ from core import (
     QueueDatabase,
     connect_stdlib,
     observer,
+    quarantine,
+    restore,
 )
 from core.errors import (
     BackupInvalidError,
@@ -44,12 +46,12 @@ from core.errors import (
     OperationTimeoutError,
     RestoreFailedError,
 )
-from core.intent import intent_path, write_intent
+from core.intent import RESTORE_KEY, intent_path, write_intent
 from core.locks import maintenance_lock
 from core.manifest import manifest_path
 from core.naming import file_name
 from core.paths import sides
-from core.timestamps import parse
+from core.timestamps import parse, to_text
 
 LATER = "2026-02-03 00:00:00.000"
 LARGE = 3000
@@ -833,16 +835,17 @@ def test_error_after_the_new_rows_are_in_place_does_not_claim_the_old_ones(
     backup, made, monkeypatch
 ):
     """When the last step fails, the error says which state is in place."""
-    from core import restore  # noqa: PLC0415 - patched where it is used
 
     def fail(_database):
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(restore, "remove_intent", fail)
 
-    with pytest.raises(InterruptedRestoreError, match=r"restored state is in place.*disk is gone"):
+    said = r"restored state is in place.*disk is gone"
+    with pytest.raises(InterruptedRestoreError, match=said) as caught:
         backup.restore_backup(made)
 
+    assert caught.value.path == str(backup.path)
     assert len(states(backup.path)) == BACKED_UP
     assert not intent_path(backup.path).exists()
 
@@ -948,9 +951,32 @@ def test_restore_into_a_missing_folder_makes_it(tmp_path, made):
     shutil.copytree(made.parent, elsewhere)
     lost = QueueBackup(tmp_path / "new" / "place" / "queue.db", elsewhere)
 
-    lost.restore_backup(listed(lost, include_foreign=True)[0], allow_foreign=True)
+    result = lost.restore_backup(listed(lost, include_foreign=True)[0], allow_foreign=True)
 
     assert len(states(lost.path)) == BACKED_UP
+    assert result.quarantine is None, "there was nothing to keep"
+
+
+def test_note_of_a_restore_names_it_as_the_restored_file_and_the_quarantine_do(
+    backup, made, clock, monkeypatch
+):
+    """One id and one moment are in all that a restore leaves, so that none is taken for another."""
+    notes, right = [], restore.write_intent
+    monkeypatch.setattr(
+        restore, "write_intent", lambda database, note: notes.append(note) or right(database, note)
+    )
+
+    backup.restore_backup(made)
+
+    (note,), (folder, record) = notes, quarantine.records(backup.path)[0]
+    assert note.restore_id == record.restore_id
+    assert note.quarantine == str(folder)
+    assert note.started_utc == to_text(clock.now_ms()) == to_text(record.at_ms)
+    with opened(backup.path) as connection:
+        held = connection.execute(
+            "SELECT value FROM queuedrill_meta WHERE key = ?", (RESTORE_KEY,)
+        ).fetchall()
+    assert held == [(note.restore_id,)]
 
 
 def test_nothing_stays_open_after_a_restore(backup, made):
