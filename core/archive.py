@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .archivefile import ArchiveFile, Pending, check_path
-from .connection import Connection
+from .connection import Connection, roll_back
 from .database import QueueDatabase
 from .errors import ArchiveError, CommitUnknownError
 from .leases import shown
@@ -133,7 +133,7 @@ class _Mover:
         try:
             return [task for task_id in self._batch if (task := self._read(connection, task_id))]
         finally:
-            connection.execute("ROLLBACK").close()
+            roll_back(connection)
 
     def _read(self, connection: Connection, task_id: int) -> WholeTask | None:
         try:

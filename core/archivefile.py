@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from . import files
 from .clock import Clock
-from .connection import Connect, Connection, scalar
+from .connection import Connect, Connection, roll_back, scalar
 from .errors import ArchiveError, DatabaseError
 from .paths import sides, uri
 from .timestamps import to_text
@@ -207,8 +207,7 @@ class ArchiveFile:
                 yield self._connection
                 self._connection.execute("COMMIT").close()
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK").close()
+                roll_back(self._connection)
                 raise
 
     @contextlib.contextmanager

@@ -93,6 +93,7 @@ class QueueBackup:
             BackupFolderError: the folder cannot be used.
             BackupFailedError: the source cannot be read, the disk is full, or the copy is not
                 what the source was.
+            BackupUnsureError: it is there, and a power cut may undo it.
             OperationTimeoutError: it took longer.
             MaintenanceBusyError: another maintenance run did not end in time.
 

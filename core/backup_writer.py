@@ -17,7 +17,13 @@ from .copying import ProgressCallback, copy_into_new_file, pinned
 from .database import QueueDatabase
 from .defects import version_of
 from .drafts import Drafts
-from .errors import BackupFailedError, BackupFolderError, DatabaseIOError, NotEnoughSpaceError
+from .errors import (
+    BackupFailedError,
+    BackupFolderError,
+    BackupUnsureError,
+    DatabaseIOError,
+    NotEnoughSpaceError,
+)
 from .manifest import FORMAT, Manifest, manifest_path, write_manifest
 from .paths import sides
 from .timestamps import to_text
@@ -56,7 +62,9 @@ class BackupWriter:
             manifest = self._prove(draft, self._draft(draft, token, progress))
             return self._publish(draft, manifest, name)
         finally:
-            self._drafts.discard(token)
+            # The first error is the one to tell, and what cannot be removed the next run clears.
+            with contextlib.suppress(OSError):
+                self._drafts.discard(token)
 
     def _check_space(self) -> None:
         path = self._database.path
@@ -156,5 +164,10 @@ class BackupWriter:
                 # A program that knows no manifests took the name in between.
                 files.remove(manifest_path(final))
                 continue
+            except OSError as error:
+                if not final.exists():
+                    raise
+                # It has its name, and only the sync of the folder failed.
+                raise BackupUnsureError(path=str(final), detail=str(error)) from error
             return final
         raise BackupFailedError(detail=f"no free name for {manifest.created_utc} UTC")

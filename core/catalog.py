@@ -102,6 +102,8 @@ def _read(path: Path, source: Path) -> BackupInfo | None:
         named = manifest.source if manifest else None
     except UnreadableManifestError as error:
         problem, named = str(error), error.source
+    except OSError as error:
+        problem = str(error)
     try:
         size_bytes = path.stat().st_size
     except FileNotFoundError:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Literal, TypedDict, cast, get_args
 
 from .clock import Deadline
-from .connection import Connection
+from .connection import Connection, roll_back
 from .database import QueueDatabase
 from .defects import has_wal_reset_defect
 from .errors import DatabaseBusyError, InvalidArgumentError
@@ -108,4 +108,4 @@ def _writer_lock(database: QueueDatabase, timeout_s: float) -> Iterator[None]:
         try:
             yield
         finally:
-            guard.execute("ROLLBACK").close()
+            roll_back(guard)

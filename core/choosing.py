@@ -1,6 +1,5 @@
 """Which backup a caller means, and why there may be none."""
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from .catalog import BackupInfo, same_file
 from .errors import (
     BackupFolderError,
+    BackupInvalidError,
     BackupMissingError,
     DatabaseMissingError,
     ForeignBackupError,
@@ -49,12 +49,18 @@ def refuse_foreign(backup: Path, database: Path) -> None:
 
     Raises:
         ForeignBackupError: it is.
+        BackupInvalidError: its manifest cannot be read now.
     """
-    # One that cannot be read fails its verification, whosever it is.
-    with contextlib.suppress(UnreadableManifestError):
+    try:
         manifest = read_manifest(backup)
-        if manifest is not None and not same_file(manifest.source, str(database)):
-            raise ForeignBackupError(path=str(backup), source=manifest.source)
+    except UnreadableManifestError:
+        # It fails its verification, whosever it is.
+        return
+    except OSError as error:
+        # Read a moment later it may be sound, and another queue's.
+        raise BackupInvalidError(path=str(backup), detail=str(error)) from error
+    if manifest is not None and not same_file(manifest.source, str(database)):
+        raise ForeignBackupError(path=str(backup), source=manifest.source)
 
 
 def refuse_unknown(database: Path, backups: Sequence[BackupInfo]) -> None:

@@ -5,6 +5,7 @@ another binding, a recording or fault-injecting layer) is given as ``connect=``;
 be those of ``sqlite3`` (PEP 249), with ``sqlite_errorcode`` set.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -86,6 +87,16 @@ def connect_stdlib(uri: str, *, timeout_s: float) -> Connection:
             uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False
         ),
     )
+
+
+def roll_back(connection: Connection) -> None:
+    """End the connection's transaction, if it is in one; nothing is raised.
+
+    After some errors SQLite has rolled back by itself; the first error is the one to tell.
+    """
+    if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK").close()
 
 
 def scalar(connection: Connection, sql: str, parameters: Parameters = ()) -> Any:

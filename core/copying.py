@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .clock import Deadline
-from .connection import Connect, Connection
+from .connection import Connect, Connection, roll_back
 from .errors import DatabaseError, OperationTimeoutError
 from .files import create_empty, sync_file
 from .paths import uri
@@ -57,10 +57,7 @@ def pinned(source: Connection) -> Iterator[None]:
         source.execute("SELECT count(*) FROM sqlite_master").fetchall()
         yield
     finally:
-        # After some errors SQLite has rolled back by itself; the first error is the one to tell.
-        if source.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                source.execute("ROLLBACK")
+        roll_back(source)
 
 
 def copy_into_new_file(

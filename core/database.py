@@ -15,10 +15,12 @@ from typing import Literal, Self
 from . import recovery, schema
 from .arguments import check_integer
 from .clock import Clock, SystemClock
-from .connection import Connect, Connection, connect_stdlib, scalar
+from .connection import Connect, Connection, connect_stdlib, roll_back, scalar
 from .errors import (
     CommitUnknownError,
+    DatabaseError,
     DatabaseMissingError,
+    DatabaseMovedError,
     EmptyDatabaseError,
     NewerSchemaError,
     NotAFileError,
@@ -28,7 +30,7 @@ from .errors import (
 )
 from .files import create_empty, make_folder, publish, remove, sync_file, temporary_beside
 from .paths import resolve, sides, uri
-from .translation import system_translated, translated
+from .translation import primary_code, system_translated, translate, translated
 
 Durability = Literal["full", "normal"]
 OpenMode = Literal["ro", "rw"]
@@ -43,6 +45,24 @@ _SYNCHRONOUS = {"full": 3, "normal": 1}
 # the count of pages without the pages, and rolling back then damages the file. The checksum does
 # not tell: it is that of one byte in 200 (https://www.sqlite.org/fileformat2.html, section 3).
 _NORMAL_WITHOUT_WAL = 2
+# Without the lock COMMIT writes nothing. A write that finds no room was to make the file longer:
+# what it was to write is not there whole, and no recovery takes it for a commit. Any other error
+# may come when all is written: a sync that failed says nothing of what is on the disk.
+_UNDONE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
+
+
+_File = tuple[int, int] | None
+
+
+def _file_at(path: Path) -> _File:
+    """Return which file the path leads to; None on Windows, where none goes that is open."""
+    if os.name == "nt":
+        return None
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 class _Slot:
@@ -52,8 +72,9 @@ class _Slot:
     of a statement on it, so a transaction holds ``in_use`` and closing waits for that.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, file: _File) -> None:
         self.connection = connection
+        self.file = file
         self.pid = os.getpid()
         self.synchronous: int | None = None
         self._has_wal: bool | None = None
@@ -231,7 +252,9 @@ class QueueDatabase:
 
         Raises:
             DatabaseBusyError: the lock was not had within the busy timeout; nothing was done.
-            CommitUnknownError: COMMIT itself failed.
+            DiskFullError: there is no room, for COMMIT neither; nothing was done.
+            CommitUnknownError: COMMIT itself failed, and may have done it.
+            DatabaseMovedError: the file was deleted or replaced meanwhile; nothing was done.
             ReadOnlyDatabaseError: the database was opened read-only.
 
         Locks: writer, from the body's start to its end.
@@ -244,8 +267,12 @@ class QueueDatabase:
                 self._begin(slot, durability)
                 try:
                     yield connection
-                except BaseException:
-                    _roll_back(connection)
+                    self._refuse_moved(slot)
+                except BaseException as error:
+                    roll_back(connection)
+                    if isinstance(error, DatabaseMovedError):
+                        # The next transaction opens what is there then.
+                        slot.close(wait_s=0.0)
                     raise
             self._commit(connection)
 
@@ -260,19 +287,36 @@ class QueueDatabase:
             slot.synchronous = wanted
         slot.connection.execute("BEGIN IMMEDIATE")
 
+    def _refuse_moved(self, slot: _Slot) -> None:
+        # SQLite itself goes on and writes to a file without a name
+        # (https://www.sqlite.org/howtocorrupt.html, section 2.5).
+        if _file_at(self.path) != slot.file:
+            raise DatabaseMovedError(path=str(self.path))
+
     def _commit(self, connection: Connection) -> None:
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            _roll_back(connection)
-            raise CommitUnknownError(path=str(self.path), detail=str(error)) from error
+            roll_back(connection)
+            ours = self._surely_undone(connection, error)
+            if ours is None:
+                ours = CommitUnknownError(path=str(self.path), detail=str(error))
+            raise ours from error
+
+    def _surely_undone(self, connection: Connection, error: sqlite3.Error) -> DatabaseError | None:
+        """Return the error of a COMMIT that surely did nothing, or None where that is not sure."""
+        if primary_code(error) not in _UNDONE or connection.in_transaction:
+            return None
+        return translate(error, self.path, self.busy_timeout_ms / 1000)
 
     # -- inside ----------------------------------------------------------------------------
 
     def _slot(self) -> _Slot:
         slot: _Slot | None = getattr(self._local, "slot", None)
         if slot is None or not slot.open:
-            slot = _Slot(self.open_connection())
+            # Looked at first: whoever replaces it in between is found out later, and not missed.
+            file = _file_at(self.path)
+            slot = _Slot(self.open_connection(), file)
             with self._slots_lock:
                 self._local.slot = slot
                 self._slots.add(slot)
@@ -395,12 +439,5 @@ def _make_queue(connection: Connection) -> None:
         schema.create(connection)
         connection.execute("COMMIT")
     except BaseException:
-        _roll_back(connection)
+        roll_back(connection)
         raise
-
-
-def _roll_back(connection: Connection) -> None:
-    # After some errors SQLite has rolled back by itself; the first error is the one to tell.
-    if connection.in_transaction:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")

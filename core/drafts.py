@@ -15,6 +15,7 @@ from .manifest import SUFFIX, Manifest, UnreadableManifestError, manifest_path, 
 from .paths import sides
 
 TOKEN_LENGTH = 16
+_BACKUP = "queue_backup_"
 
 
 class Drafts:
@@ -69,8 +70,10 @@ class Drafts:
         if not tokens:
             return
         # Manifests first: once the draft is gone nobody knows whose they were.
-        for path in self._folder.glob(f"queue_backup_*{SUFFIX}"):
-            self._remove_if_orphan(path.with_name(path.name.removesuffix(SUFFIX)), tokens)
+        # Path.glob would take a folder that may not be read for an empty one.
+        for path in list(self._folder.iterdir()):
+            if path.name.startswith(_BACKUP) and path.name.endswith(SUFFIX):
+                self._remove_if_orphan(path.with_name(path.name.removesuffix(SUFFIX)), tokens)
         for name in self._names():
             if name.removeprefix(self._prefix)[:TOKEN_LENGTH] in tokens:
                 files.remove(self._folder / name, sync=False)

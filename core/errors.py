@@ -107,6 +107,12 @@ class DatabaseBusyError(DatabaseError):
     """
 
 
+class DatabaseMovedError(DatabaseError):
+    """ "{path}" is not the file any more that was opened: it was deleted or replaced. Nobody would
+    ever see what is written to the old one, so nothing was done; do it again on what is there now.
+    """
+
+
 class DiskFullError(DatabaseError):
     """The disk (or a limit on the file's size) is full: "{path}" ({detail}). Free some space; what
     was acknowledged before is safe.
@@ -116,6 +122,12 @@ class DiskFullError(DatabaseError):
 class DatabaseIOError(DatabaseError):
     """The operating system failed to read or write "{path}" ({detail}). Check the disk and the
     system's log before going on, then: queuedrill health --db "{path}"
+    """
+
+
+class InterruptedOperationError(DatabaseError):
+    """What was at work on "{path}" was interrupted ({detail}), and what it had begun was undone. Do
+    it again.
     """
 
 
@@ -207,6 +219,12 @@ class QueueBackupError(QueueError):
 
 class BackupFailedError(QueueBackupError):
     """Backup failed: {detail}"""
+
+
+class BackupUnsureError(QueueBackupError):
+    """The backup "{path}" is whole and is listed, but its folder could not be synced ({detail}): a
+    power cut may undo it. Look at the disk, and make another one.
+    """
 
 
 class RestoreFailedError(QueueBackupError):

@@ -120,7 +120,9 @@ def _publish_by_link(draft: Path, final: Path) -> None:
             raise FileExistsError(str(final)) from None
         primitives.replace(draft, final)
     else:
-        primitives.unlink(draft)
+        # Under its final name it is whole; a second one that stays is a draft like any other.
+        with contextlib.suppress(OSError):
+            primitives.unlink(draft)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -249,7 +251,9 @@ def temporary_beside(path: Path, draft: Path | None = None) -> Iterator[Path]:
     try:
         yield draft
     finally:
-        remove(draft, sync=False)
+        # The first error is the one to tell, and what cannot be removed the next run clears.
+        with contextlib.suppress(OSError):
+            remove(draft, sync=False)
 
 
 def clear_temporaries(path: Path) -> None:

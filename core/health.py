@@ -7,14 +7,14 @@ data (``findings.py``), also a file that does not open; only a wrong argument is
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from . import observer
 from .arguments import check_seconds
 from .clock import Clock, Deadline, SystemClock
-from .connection import Connect, connect_stdlib
+from .connection import Connect, connect_stdlib, roll_back
 from .content_checks import CONTENT_CHECKS, FRAMES, check_integrity, check_opens, judge_frames
 from .database import QueueDatabase, require_queue
 from .errors import (
@@ -159,8 +159,7 @@ def _snapshot(view: Viewpoint, deadline: Deadline) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(sqlite3.Error):
-            view.connection.execute("ROLLBACK")
+        roll_back(view.connection)
 
 
 def _looked(finding_id: str, check: Callable[[], Outcome]) -> Finding:

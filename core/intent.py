@@ -4,6 +4,7 @@ It is written and synced before a restore touches anything and removed when all 
 that the next opening can tell the old state from the new one (``recovery.py``).
 """
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,4 +92,7 @@ def clear_leftovers(database: Path) -> None:
 
 def remove_intent(database: Path) -> None:
     """Take the note away: all is in place."""
-    files.remove(intent_path(database))
+    files.remove(intent_path(database), sync=False)
+    # One that a power cut brings back finds all in place, and is taken away again (recovery.py).
+    with contextlib.suppress(OSError):
+        files.sync_folder(database.parent)

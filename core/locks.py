@@ -126,9 +126,11 @@ def _try_lock(descriptor: int) -> bool:
 
 def _write_holder(descriptor: int, verb: str, clock: Clock) -> None:
     holder = {"pid": os.getpid(), "verb": verb, "since_utc": to_text(clock.now_ms())}
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, json.dumps(holder).encode())
+    # The lock is held all the same, and on a full disk it is maintenance that makes room.
+    with contextlib.suppress(OSError):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(holder).encode())
 
 
 def _read_holder(path: Path) -> str:

@@ -102,6 +102,8 @@ def read_manifest(backup: Path) -> Manifest | None:
 
     Raises:
         UnreadableManifestError: there is one, and it is damaged or of a newer format.
+        OSError: the system does not read it now. That says nothing of the backup: who takes it for
+            damaged may throw away a sound one.
     """
     path = manifest_path(backup)
     try:
@@ -110,7 +112,9 @@ def read_manifest(backup: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UnreadableManifestError(str(error)) from error
+        if path.is_dir():
+            raise UnreadableManifestError(str(error)) from error
+        raise
     if len(content) > _MOST_BYTES:
         raise UnreadableManifestError("it is larger than any manifest")
     facts: object = None

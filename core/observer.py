@@ -168,6 +168,9 @@ def _run(arguments: list[str], database: Path, timeout_s: float) -> dict[str, An
         raise OperationTimeoutError(
             operation=f"looking at {database}", timeout_s=timeout_s
         ) from error
+    except OSError as error:
+        # No process can be started: no memory, no more processes, no more open files.
+        raise DatabaseIOError(path=str(database), detail=str(error)) from error
     if done.returncode != 0:
         words = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
         raise DatabaseIOError(path=str(database), detail=words[-1])

@@ -216,7 +216,7 @@ def _leave(database: Path, intent: RestoreIntent, why: str) -> None:
 def _intent_or_error(database: Path) -> RestoreIntent | None:
     try:
         intent = read_intent(database)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InterruptedRestoreError(path=str(database), detail=str(error)) from error
     if intent is not None and not _is_of(database, intent):
         detail = f"{intent_path(database)} names what no restore of this queue would; look into it"

@@ -36,6 +36,7 @@ from .paths import wal_of
 from .quarantine import QuarantineRecord
 from .staging import Staged
 from .timestamps import to_text
+from .translation import system_translated
 from .verification import verify
 
 _LOCK_WAIT_S = 30.0
@@ -145,11 +146,14 @@ class Restorer:
 
             needed = sum(source.stat().st_size for source in sources)
             result = self._replace(folder, stage, needed=needed, age_s=None)
-            quarantine.mark_undone(folder, record)
+            # All is in place; and the set that this run has put aside is the next to be undone.
+            with suppress(OSError):
+                quarantine.mark_undone(folder, record)
             return result
 
     def _last_quarantine(self) -> tuple[Path, QuarantineRecord]:
-        kept = quarantine.records(self.database)
+        with system_translated(self.database):
+            kept = quarantine.records(self.database)
         if not kept:
             raise NothingToUndoError(path=str(self.database), detail="none was recorded")
         folder, record = kept[0]
@@ -173,10 +177,11 @@ class Restorer:
         """Hold the maintenance lock, with nothing left of restores that were cut off."""
         wait_s = min(_LOCK_WAIT_S, self.timeout_s)
         with maintenance_lock(self.database, "restore", wait_s=wait_s, clock=self.clock):
-            recovery.recover(self.database, connect=self.connect)
-            clear_notes(self.database)
-            staging.clear_leftovers(self.database)
-            quarantine.clear_leftovers(self.database)
+            with system_translated(self.database):
+                recovery.recover(self.database, connect=self.connect)
+                clear_notes(self.database)
+                staging.clear_leftovers(self.database)
+                quarantine.clear_leftovers(self.database)
             yield
 
     def _replace(

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from . import files, schema
 from .connection import Connect, Connection, scalar
+from .errors import DatabaseCorruptError, NotADatabaseError
 from .intent import RESTORE_KEY
 from .paths import sides, uri
 from .timestamps import to_text
-from .translation import translated
+from .translation import translate, translated
 
 _HELD = ", ".join(f"'{status}'" for status in schema.HELD)
 
@@ -103,19 +104,27 @@ def stage_set(
         connect: the door to SQLite.
 
     Raises:
+        DatabaseError: the disk is full, or fails.
         OSError: it could not be written.
     """
     files.make_folder(staged.parent)
     for source in sources:
         if not source.name.endswith("-shm"):
             files.copy(source, staged.parent / source.name)
+    if not staged.exists():
+        # Nothing but a log was left.
+        return _stage_as_it_is(sources, staged)
     try:
         with contextlib.closing(_open_alone(staged, connect)) as connection:
             _mark(connection, restore_id)
             tasks = int(scalar(connection, "SELECT count(*) FROM task_queue"))
             _adopt_page_size(connection, page_size)
         _finish(staged, connect)
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        ours = translate(error, staged, 0.0)
+        if ours is not None and not isinstance(ours, DatabaseCorruptError | NotADatabaseError):
+            # The disk does not let it be opened now; that says nothing of the set.
+            raise ours from error
         return _stage_as_it_is(sources, staged)
     return Staged(staged, (staged.name,), opens=True, tasks=tasks, leases_released=0)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypedDict
 
-from .connection import scalar
+from .connection import roll_back, scalar
 from .database import QueueDatabase
 from .paths import sides
 from .translation import translated
@@ -45,7 +45,7 @@ def read_statistics(database: QueueDatabase) -> DatabaseStats:
             pages = int(scalar(connection, "PRAGMA page_count"))
             free = int(scalar(connection, "PRAGMA freelist_count"))
         finally:
-            connection.execute("ROLLBACK").close()
+            roll_back(connection)
         page_size = int(scalar(connection, "PRAGMA page_size"))
         journal_mode = str(scalar(connection, "PRAGMA journal_mode")).lower()
         auto_vacuum = int(scalar(connection, "PRAGMA auto_vacuum"))

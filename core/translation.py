@@ -12,6 +12,7 @@ from .errors import (
     DatabaseError,
     DatabaseIOError,
     DiskFullError,
+    InterruptedOperationError,
     NotADatabaseError,
     QueueError,
     ReadOnlyDatabaseError,
@@ -28,6 +29,7 @@ _LEAVES: dict[int, type[DatabaseError]] = {
     sqlite3.SQLITE_READONLY: ReadOnlyDatabaseError,
     sqlite3.SQLITE_FULL: DiskFullError,
     sqlite3.SQLITE_IOERR: DatabaseIOError,
+    sqlite3.SQLITE_INTERRUPT: InterruptedOperationError,
 }
 _REFUSALS: dict[int | None, type[DatabaseError]] = {
     errno.EACCES: UnreadableDatabaseError,
