@@ -7,6 +7,7 @@ this door opens it through no other.
 """
 
 import contextlib
+import functools
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -177,13 +178,17 @@ class ApswConnection:
         A step that was not let in is taken again after ``sleep`` seconds, without end: as in
         ``sqlite3`` it is the progress call that ends it, by raising.
         """
-        with raised_as_stdlib(), target.raw.backup("main", self._connection, "main") as copy:
-            while not copy.done:
-                status = _step(copy, pages or -1)
-                if progress is not None:
-                    progress(status, copy.remaining, copy.page_count)
-                if status in (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED):
-                    time.sleep(sleep)
+        with raised_as_stdlib():
+            copy = target.raw.backup("main", self._connection, "main")
+            try:
+                while not copy.done:
+                    status = _step(copy, pages or -1)
+                    if progress is not None:
+                        progress(status, copy.remaining, copy.page_count)
+                    if status in (apsw.SQLITE_BUSY, apsw.SQLITE_LOCKED):
+                        time.sleep(sleep)
+            finally:
+                _finish(copy)
 
     @property
     def raw(self) -> apsw.Connection:
@@ -203,14 +208,35 @@ class ApswConnection:
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Close the connection."""
-        with raised_as_stdlib():
+        """Close the connection.
+
+        What fails on the way (a last checkpoint, the -wal that is to go) SQLite tells nobody, but
+        apsw hands on what a file system written in Python raised.
+        """
+        try:
             self._connection.close(True)
+        except apsw.Error as error:
+            if self._is_open():
+                raise as_stdlib(error) from error
+
+    def _is_open(self) -> bool:
+        try:
+            return self._connection.in_transaction in (True, False)
+        except apsw.ConnectionClosedError:
+            return False
 
 
 def _changes_rows(sql: str) -> bool:
     # By the first word, as sqlite3 itself does.
     return sql.lstrip()[:7].partition(" ")[0].upper() in _CHANGING
+
+
+def _finish(copy: apsw.Backup) -> None:
+    # What fails here a step has told already. apsw returns from it with the exception of a file
+    # system written in Python still set, which Python turns into a SystemError; of a call that it
+    # has made a short cut for it would do so at the next one, wherever that is.
+    with contextlib.suppress(apsw.Error, SystemError):
+        functools.partial(copy.close, True)()
 
 
 def _step(copy: apsw.Backup, pages: int) -> int:

@@ -69,12 +69,18 @@ class Watcher(Protocol):
 
 
 @contextlib.contextmanager
-def watched_files(watcher: Watcher) -> Iterator[str]:
+def watched_files(watcher: Watcher, *, syncing: bool = True) -> Iterator[str]:
     """Register a file system for the body; yield its name, as connections are given it.
 
     All connections to it must be closed by the end of the body.
+
+    Args:
+        watcher: is told.
+        syncing: whether a sync is made once it is told. Where no power is cut it makes no
+            difference but to the time it takes.
     """
     vfs = _WatchedVfs(f"watched-{secrets.token_hex(4)}", watcher)
+    vfs.syncing = syncing
     try:
         yield vfs.name
     finally:
@@ -94,19 +100,18 @@ class _WatchedVfs(apsw.VFS):
     def __init__(self, name: str, watcher: Watcher) -> None:
         super().__init__(name, _DEFAULT)
         self.name = name
-        self._watcher = watcher
+        self.syncing = True
+        self.watcher = watcher
 
     def xOpen(self, name: Any, flags: list[int]) -> "_WatchedFile":  # noqa: ANN401, N802
         shown = name.filename() if isinstance(name, apsw.URIFilename) else name
         call = Call(kind=Kind.OPEN, path=Path(shown) if shown else None, flags=flags[0])
-        return _told(
-            self._watcher, call, lambda: _WatchedFile(name, flags, call.path, self._watcher)
-        )
+        return _told(self.watcher, call, lambda: _WatchedFile(name, flags, call.path, self))
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802 - apsw's
         call = Call(kind=Kind.DELETE, path=Path(filename), synced_folder=bool(syncdir))
         base = super().xDelete
-        _told(self._watcher, call, lambda: base(filename, syncdir))
+        _told(self.watcher, call, lambda: base(filename, syncdir))
 
 
 class _WatchedFile(apsw.VFSFile):
@@ -115,11 +120,12 @@ class _WatchedFile(apsw.VFSFile):
         name: Any,  # noqa: ANN401 - apsw's
         flags: list[int],
         path: Path | None,
-        watcher: Watcher,
+        vfs: _WatchedVfs,
     ) -> None:
         super().__init__(_DEFAULT, name, flags)
         self._path = path
-        self._watcher = watcher
+        self._watcher = vfs.watcher
+        self._syncing = vfs.syncing
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         call = Call(kind=Kind.READ, path=self._path, offset=offset, amount=amount)
@@ -138,7 +144,8 @@ class _WatchedFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         base = super().xSync
-        _told(self._watcher, Call(kind=Kind.SYNC, path=self._path), lambda: base(flags))
+        call = Call(kind=Kind.SYNC, path=self._path)
+        _told(self._watcher, call, lambda: base(flags) if self._syncing else None)
 
     def xFileSize(self) -> int:  # noqa: N802
         base = super().xFileSize

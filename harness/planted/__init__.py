@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from harness.planted import (
     backup,
     claiming,
+    disk,
     durability,
     health,
     leases,
@@ -23,6 +24,7 @@ DEFECTS: Mapping[str, Defect] = {
     for module in (
         backup,
         claiming,
+        disk,
         durability,
         health,
         leases,

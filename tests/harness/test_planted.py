@@ -9,7 +9,16 @@ from harness.inherited import PLANTED_VARIABLE, planted_by_parent
 from harness.planted import DEFECTS, Change, planted
 from tests.harness.sources import scenario_names
 
-GROUPS = ("claiming", "leases", "durability", "backup", "restore", "retention", "maintenance")
+GROUPS = (
+    "claiming",
+    "leases",
+    "durability",
+    "disk",
+    "backup",
+    "restore",
+    "retention",
+    "maintenance",
+)
 
 
 def _parts(defect):
