@@ -129,6 +129,7 @@ def _require_survived(
         f"{', '.join(unstruck)} had room at all levels" if unstruck else "each verb was stopped",
         f"{survived} of {struck} levels survived",
     )
+    evidence.judged(f"{survived} of {struck} levels survived of: {kind}")
     evidence.limit("lost_levels", struck - survived, 0, "levels")
     bad = [run for tally in tallies.values() for run in _bad(tally)]
     evidence.require(not bad, f"{len(bad)} of {struck} levels went wrong: {bad[:1]}")

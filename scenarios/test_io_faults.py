@@ -92,6 +92,7 @@ def _require_survived(evidence: Evidence, asked: str, tally: Tally) -> None:
         f"{tally.struck} calls were struck before they were made",
         f"{tally.survived} of {tally.struck} survived",
     )
+    evidence.judged(f"{tally.survived} of {tally.struck} I/O faults survived at {asked}")
     evidence.measure("struck_points", tally.struck, "points")
     evidence.measure("survived_points", tally.survived, "points")
     evidence.limit("lost_points", tally.struck - tally.survived, 0, "points")
