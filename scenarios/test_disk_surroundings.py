@@ -3,8 +3,8 @@
 Claim: a task is never acknowledged into a file that nobody finds; backups may lie on another disk;
 a slow sync costs the others their wait and nothing else.
 Faults: moved-database: the file deleted, or replaced, under a live worker; a second name for it;
-other-device: a backup folder on another disk, to which nothing can be linked; slow-sync: a sync
-that stands still.
+other-device: a backup folder on another disk, to which nothing can be linked; missing-folder: a
+backup folder that is lost; slow-sync: a sync that stands still.
 Method: a worker process has the queue open while its file goes, and is asked for more; backups are
 made, proved, thinned out and restored across disks; one worker's sync is held until another worker
 beside it has its answer.
@@ -14,14 +14,16 @@ A failure means: tasks go into a file without a name, or one slow disk stops eve
 import contextlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from core.backup import QueueBackup
 from core.database import QueueDatabase
+from core.errors import QueueError
 from core.findings import Level
 from core.health import check_health
 from core.paths import sides
@@ -76,6 +78,33 @@ def test_slow_sync_costs_others_their_wait_and_nothing_else(
     )
     keys = _keys(queue_path)
     evidence.require(keys == ["slow", "afterwards"], f"the tasks in the queue are {keys}")
+
+
+def test_backup_folder_that_is_gone_is_told_and_made_anew(
+    queue_path: Path, evidence: Evidence
+) -> None:
+    """A lost backup folder is no reason to call a queue safe, nor to have no next backup."""
+    backups = QueueBackup(queue_path)
+    lost = backups.create_backup()
+    shutil.rmtree(backups.folder)
+    gone = not backups.folder.exists()
+    evidence.fault("missing-folder", "the folder of the backups is lost", gone, str(backups.folder))
+
+    age = check_health(queue_path).finding("backups.age")
+    refused = {
+        "restore_newest": _refusal(backups.restore_newest),
+        "restore_backup": _refusal(lambda: backups.restore_backup(lost)),
+        "check_backup": _refusal(lambda: backups.check_backup(lost)),
+    }
+    listed = backups.list_backups()
+    made = backups.create_backup()
+    proved = backups.verify_backup(made)
+
+    evidence.require(age.level is Level.CRITICAL, f"without a backup health says {age.level}")
+    evidence.require(not listed, f"{len(listed)} backups are listed in a folder that is gone")
+    silent = [verb for verb, error in refused.items() if not error]
+    evidence.require(not silent, f"without a backup {', '.join(silent)} says nothing")
+    evidence.require(proved, "after the loss of the folder the next backup is not sound")
 
 
 if os.name == "posix":
@@ -163,6 +192,15 @@ def _on_another_disk(queue_path: Path) -> Iterator[Path]:
             yield folder
         else:
             raise Inconclusive(f"{folder} is on the same disk as the queue")
+
+
+def _refusal(verb: Callable[[], object]) -> str:
+    """Do it; return why it was refused, or nothing."""
+    try:
+        verb()
+    except QueueError as error:
+        return str(error)
+    return ""
 
 
 def _keys(path: Path) -> list[str]:
