@@ -31,6 +31,7 @@ from core import (
     QueueBackupError,
     QueueDatabase,
     connect_stdlib,
+    files,
     observer,
     quarantine,
     restore,
@@ -43,6 +44,7 @@ from core.errors import (
     InterruptedRestoreError,
     InvalidArgumentError,
     MaintenanceBusyError,
+    NotEnoughSpaceError,
     OperationTimeoutError,
     RestoreFailedError,
 )
@@ -795,6 +797,23 @@ def test_full_disk_leaves_the_database_as_it_was(backup, where, disaster):
     assert names(backup.path.parent / "quarantine") == []
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_room_that_a_restore_needs_is_known_to_the_byte(backup, made, monkeypatch, missing):
+    """The staged copy, what goes through its log, the old set once more, and a little: no less."""
+    needed = 2 * made.stat().st_size + backup.path.stat().st_size + 1024 * 1024
+    monkeypatch.setattr(files, "free_bytes", lambda _folder: needed - missing)
+
+    if not missing:
+        assert backup.restore_backup(made).tasks_restored == BACKED_UP
+        return
+    with pytest.raises(RestoreFailedError) as caught:
+        backup.restore_backup(made)
+    cause = caught.value.__cause__
+    assert isinstance(cause, NotEnoughSpaceError)
+    assert (cause.needed_mb, cause.free_mb) == (needed / 2**20, (needed - missing) / 2**20)
+    assert len(states(backup.path)) == BACKED_UP + 5
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_full_disk_under_the_database_is_told_of_the_database(backup, live):
     """The error names the queue, not a hidden file that is gone by the time it is read."""
@@ -970,6 +989,7 @@ def test_note_of_a_restore_names_it_as_the_restored_file_and_the_quarantine_do(
 
     (note,), (folder, record) = notes, quarantine.records(backup.path)[0]
     assert note.restore_id == record.restore_id
+    assert record.database == str(backup.path)
     assert note.quarantine == str(folder)
     assert note.started_utc == to_text(clock.now_ms()) == to_text(record.at_ms)
     with opened(backup.path) as connection:
