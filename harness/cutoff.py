@@ -25,7 +25,8 @@ class Depth:
     Attributes:
         looks: at how many different leftovers that are drawn, beside the first, the middle and
             the last.
-        kills: how many processes are killed for real, to confirm the leftovers.
+        kills: how many processes are killed for real, to confirm the leftovers; where it is not
+            less than the leftovers that are looked at, one for each of them.
         chance: draws both.
         turns: whether it is also looked before and after each moment at which a name came or went.
     """
@@ -43,7 +44,9 @@ class Depth:
         return [left[number] for number in sorted({*fixed, *drawn})]
 
     def choose_kills(self, looked_at: Sequence[Leftover]) -> list[tuple[Leftover, Step]]:
-        """Return where processes are killed; the middle of the verb is among them."""
+        """Return where processes are killed: at each that is looked at, or also in the middle."""
+        if self.kills >= len(looked_at):
+            return [(each, self.chance.choice(each.steps)) for each in looked_at]
         middle = looked_at[len(looked_at) // 2]
         drawn = [self.chance.choice(looked_at) for _number in range(self.kills - 1)]
         return [(each, self.chance.choice(each.steps)) for each in (middle, *drawn)]

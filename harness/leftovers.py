@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from core import primitives
 from core.connection import connect_stdlib
 from core.locks import lock_path
@@ -113,9 +111,15 @@ def unsynced() -> Iterator[None]:
 
     Nobody cuts the power there, and syncing is what takes the time.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(primitives, "sync", lambda _descriptor: None)
+
+    def nothing(descriptor: int) -> None:
+        del descriptor
+
+    right, primitives.sync = primitives.sync, nothing
+    try:
         yield
+    finally:
+        primitives.sync = right
 
 
 def asked_of_copy(database: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -88,3 +88,12 @@ def test_every_module_of_core_is_in_an_area():
     known = [name for area in AREAS.values() for name in area.modules]
     there = {path.stem for path in (survivors.Path(__file__).parents[2] / "core").glob("*.py")}
     assert sorted(known) == sorted(there - {"__init__", "errors"})
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_every_area_names_tests_and_scenarios_that_are_there(name):
+    """A file that is not there would end the run before a mutant is tried."""
+    root, area = survivors.Path(__file__).parents[2], AREAS[name]
+    files = [root / "tests" / "core" / f"test_{each}.py" for each in area.tests]
+    files += [root / "scenarios" / each for each in area.scenarios]
+    assert [file.name for file in files if not file.is_file()] == []
