@@ -7,6 +7,7 @@ import pytest
 from harness.describe import about
 from harness.drivers.command import CLOCK, NEEDS, DriverCommand
 from harness.drivers.protocol import Capabilities
+from harness.equipment import EQUIPMENT, UnknownEquipmentError, missing
 from harness.profile import Profile
 from harness.settings import Settings
 from reports.model import NotApplicable
@@ -16,6 +17,8 @@ MARKERS = (
     "queue_db: a check that judges the file under --queue-db, and is left out without one",
     "needs(name, ...): what the driver must declare, or it is left out as not applicable: "
     + ", ".join(NEEDS),
+    "machine(name, ...): what the machine must have, or it is left out as not applicable: "
+    + ", ".join(EQUIPMENT),
     "profile(name): the least profile in which it runs: gate, nightly or soak",
 )
 
@@ -66,7 +69,8 @@ class Selection:
         runs: they are executed.
         left_out: they are not. Not skipped: a check that has no object says nothing, and must not
             count as open.
-        not_applicable: those of them that judge what the driver does not declare.
+        not_applicable: those of them that judge what the driver does not declare, or what this
+            machine cannot do.
     """
 
     runs: list[pytest.Item]
@@ -89,18 +93,34 @@ def select(items: list[pytest.Item], settings: Settings, offer: Offer | None) ->
     for item in items:
         lacking = offer.lacks(item) if offer is not None else []
         runs = _runs(item, settings)
-        (selection.runs if runs and not lacking else selection.left_out).append(item)
-        if runs and lacking:
-            selection.not_applicable.append(_not_applicable(item, lacking))
+        # A machine is asked for nothing that this run does not want of it.
+        reasons = [*_reasons(lacking), *(_missing(item) if runs and offer is not None else ())]
+        (selection.runs if runs and not reasons else selection.left_out).append(item)
+        if runs and reasons:
+            left_out = NotApplicable(
+                id=item.nodeid, title=about(item).title, reason="; ".join(reasons)
+            )
+            selection.not_applicable.append(left_out)
     return selection
 
 
-def _not_applicable(item: pytest.Item, lacking: list[str]) -> NotApplicable:
+def _reasons(lacking: list[str]) -> list[str]:
     undeclared = [need for need in lacking if need not in _OTHER_REASONS]
     reasons = [_OTHER_REASONS[need] for need in lacking if need in _OTHER_REASONS]
     if undeclared:
         reasons.append(f"the driver does not declare: {', '.join(undeclared)}")
-    return NotApplicable(id=item.nodeid, title=about(item).title, reason="; ".join(reasons))
+    return reasons
+
+
+def _missing(item: pytest.Item) -> list[str]:
+    needs = [str(need) for mark in item.iter_markers("machine") for need in mark.args]
+    try:
+        return missing(needs)
+    except UnknownEquipmentError as error:
+        raise pytest.UsageError(
+            f"{item.nodeid}: machine({str(error)!r}) is nothing that a machine is asked for. "
+            f"Give some of: {', '.join(EQUIPMENT)}"
+        ) from None
 
 
 def _runs(item: pytest.Item, settings: Settings) -> bool:

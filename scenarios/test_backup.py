@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import os
 import stat
-import sys
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,7 +238,8 @@ def test_second_backup_of_one_second_leaves_the_first_as_it_is(
         evidence.require(back == keys, f"{path.name} had {len(keys)} tasks, {len(back)} came back")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a file has the rights of its folder")
+# On Windows a file has the rights of its folder.
+@pytest.mark.machine("posix")
 def test_backup_under_an_open_umask_is_its_owner_s_alone(filled: Path, evidence: Evidence) -> None:
     """Nobody but the owner may read a backup, its manifest, or the folder made for them."""
     backups = QueueBackup(filled)

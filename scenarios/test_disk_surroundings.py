@@ -29,6 +29,7 @@ from core.health import check_health
 from core.paths import sides
 from core.tasks import TaskQueue
 from harness.crew import Crew
+from harness.equipment import SECOND_DISK
 from harness.evidence import Evidence
 from harness.faults.helper import helper
 from harness.outcome import Inconclusive
@@ -38,7 +39,6 @@ pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 SLOW_SYNC = Path(__file__).parents[1] / "harness" / "drivers" / "slow_sync.py"
 WAIT_MOST_S = 5.0
 TASKS_COUNT = 5
-MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - looked for, and used where it is another disk
 
 
 def test_slow_sync_costs_others_their_wait_and_nothing_else(
@@ -107,74 +107,74 @@ def test_backup_folder_that_is_gone_is_told_and_made_anew(
     evidence.require(proved, "after the loss of the folder the next backup is not sound")
 
 
-if os.name == "posix":
-    # On Windows no file goes that somebody has open.
+# On Windows no file goes that somebody has open.
+@pytest.mark.machine("posix")
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_database_moved_under_a_worker_takes_no_task_along(
+    how: str, queue_path: Path, crew: Crew, evidence: Evidence
+) -> None:
+    """What a worker was told is in the queue is in the file that has the queue's name."""
+    worker = crew.start(queue_path, "worker")
+    worker.enqueue("before")
+    backup = QueueBackup(queue_path).create_backup()
+    inode = queue_path.stat().st_ino
+    for file in (queue_path, *sides(queue_path)):
+        file.unlink(missing_ok=True)
+    if how == "replaced":
+        queue_path.write_bytes(backup.read_bytes())
+    moved = not queue_path.exists() or queue_path.stat().st_ino != inode
+    evidence.fault("moved-database", f"the queue's file {how}", moved, f"inode {inode} is gone")
 
-    @pytest.mark.parametrize("how", ["deleted", "replaced"])
-    def test_database_moved_under_a_worker_takes_no_task_along(
-        how: str, queue_path: Path, crew: Crew, evidence: Evidence
-    ) -> None:
-        """What a worker was told is in the queue is in the file that has the queue's name."""
-        worker = crew.start(queue_path, "worker")
-        worker.enqueue("before")
-        backup = QueueBackup(queue_path).create_backup()
-        inode = queue_path.stat().st_ino
-        for file in (queue_path, *sides(queue_path)):
-            file.unlink(missing_ok=True)
-        if how == "replaced":
-            queue_path.write_bytes(backup.read_bytes())
-        moved = not queue_path.exists() or queue_path.stat().st_ino != inode
-        evidence.fault("moved-database", f"the queue's file {how}", moved, f"inode {inode} is gone")
-
-        told = [worker.enqueue(f"after-{number}").ok for number in range(2)]
-        there = _keys(queue_path) if queue_path.exists() else []
-        lost = [number for number, ok in enumerate(told) if ok and f"after-{number}" not in there]
-        evidence.limit("lost_tasks", len(lost), 0, "tasks")
-        evidence.require(
-            not lost, f"{len(lost)} of 2 tasks were acknowledged into a file without a name"
-        )
-        evidence.require(
-            how == "deleted" or told[1], "the worker does not go on with the file that is there now"
-        )
-
-    def test_database_with_a_second_name_is_found(queue_path: Path, evidence: Evidence) -> None:
-        """A hard link makes a second log possible, in which tasks are lost: health says so."""
-        other = queue_path.with_name("other.db")
-        os.link(queue_path, other)
-        with QueueDatabase(queue_path) as database:
-            TaskQueue(database).enqueue("t", {})
-            report = check_health(database)
-        levels = [each.level for each in report.findings if each.observed == 2]
-        links = queue_path.stat().st_nlink
-        evidence.fault("second-name", "a hard link to the queue", links == 2, f"{links} names")
-        evidence.require(Level.WARNING in levels, "a queue with two names is said to be sound")
+    told = [worker.enqueue(f"after-{number}").ok for number in range(2)]
+    there = _keys(queue_path) if queue_path.exists() else []
+    lost = [number for number, ok in enumerate(told) if ok and f"after-{number}" not in there]
+    evidence.limit("lost_tasks", len(lost), 0, "tasks")
+    evidence.require(
+        not lost, f"{len(lost)} of 2 tasks were acknowledged into a file without a name"
+    )
+    evidence.require(
+        how == "deleted" or told[1], "the worker does not go on with the file that is there now"
+    )
 
 
-if MEMORY_DISK.is_dir() and os.access(MEMORY_DISK, os.W_OK):
+@pytest.mark.machine("posix")
+def test_database_with_a_second_name_is_found(queue_path: Path, evidence: Evidence) -> None:
+    """A hard link makes a second log possible, in which tasks are lost: health says so."""
+    other = queue_path.with_name("other.db")
+    os.link(queue_path, other)
+    with QueueDatabase(queue_path) as database:
+        TaskQueue(database).enqueue("t", {})
+        report = check_health(database)
+    levels = [each.level for each in report.findings if each.observed == 2]
+    links = queue_path.stat().st_nlink
+    evidence.fault("second-name", "a hard link to the queue", links == 2, f"{links} names")
+    evidence.require(Level.WARNING in levels, "a queue with two names is said to be sound")
 
-    def test_backups_on_another_disk_are_backups_like_any_other(
-        queue_path: Path, evidence: Evidence
-    ) -> None:
-        """Nothing can be linked or renamed from one disk to the other, and nothing has to be."""
-        with QueueDatabase(queue_path) as database:
-            for number in range(TASKS_COUNT):
-                TaskQueue(database).enqueue("t", {}, idempotency_key=f"{number}")
-        with _on_another_disk(queue_path) as folder:
-            evidence.fault("other-device", "a backup folder on another disk", True, str(folder))
-            backups = QueueBackup(queue_path, folder)
-            made = [backups.create_backup() for _number in range(3)]
-            sound = [backups.verify_backup(each) for each in made]
-            removed = backups.cleanup_old_backups(2)
-            result = backups.restore_newest()
-            left = sorted(path.name for path in folder.iterdir())
 
-        evidence.require(all(sound), f"of 3 backups on another disk {sound.count(False)} are bad")
-        evidence.require(removed == 1, f"{removed} of 3 backups were removed where 2 are kept")
-        evidence.require(
-            result.tasks_restored == TASKS_COUNT,
-            f"{result.tasks_restored} of {TASKS_COUNT} tasks came back from another disk",
-        )
-        evidence.require(len(left) == 4, f"2 backups and their manifests leave {left}")
+@pytest.mark.machine("second disk")
+def test_backups_on_another_disk_are_backups_like_any_other(
+    queue_path: Path, evidence: Evidence
+) -> None:
+    """Nothing can be linked or renamed from one disk to the other, and nothing has to be."""
+    with QueueDatabase(queue_path) as database:
+        for number in range(TASKS_COUNT):
+            TaskQueue(database).enqueue("t", {}, idempotency_key=f"{number}")
+    with _on_another_disk(queue_path) as folder:
+        evidence.fault("other-device", "a backup folder on another disk", True, str(folder))
+        backups = QueueBackup(queue_path, folder)
+        made = [backups.create_backup() for _number in range(3)]
+        sound = [backups.verify_backup(each) for each in made]
+        removed = backups.cleanup_old_backups(2)
+        result = backups.restore_newest()
+        left = sorted(path.name for path in folder.iterdir())
+
+    evidence.require(all(sound), f"of 3 backups on another disk {sound.count(False)} are bad")
+    evidence.require(removed == 1, f"{removed} of 3 backups were removed where 2 are kept")
+    evidence.require(
+        result.tasks_restored == TASKS_COUNT,
+        f"{result.tasks_restored} of {TASKS_COUNT} tasks came back from another disk",
+    )
+    evidence.require(len(left) == 4, f"2 backups and their manifests leave {left}")
 
 
 @contextlib.contextmanager
@@ -184,7 +184,7 @@ def _on_another_disk(queue_path: Path) -> Iterator[Path]:
     Raises:
         Inconclusive: it is the same disk.
     """
-    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as name:
+    with tempfile.TemporaryDirectory(dir=SECOND_DISK) as name:
         folder = Path(name)
         try:
             os.link(queue_path, folder / "linked")

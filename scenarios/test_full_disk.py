@@ -12,7 +12,6 @@ A failure means: a full disk costs tasks, or is taken for success.
 """
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -52,52 +51,54 @@ def test_database_that_may_not_grow_refuses_and_loses_nothing(
         _require_survived(evidence, process, PAGES, GROWING)
 
 
-if sys.platform != "win32":
-
-    def test_files_that_may_not_grow_refuse_and_lose_nothing(
-        scratch: Path, evidence: Evidence
-    ) -> None:
-        """A -wal or a -shm that meets its limit stops the task, and no other is lost."""
-        with faulted_verbs(_new(scratch), LIMITS) as process:
-            _require_survived(evidence, process, SIZE, ("enqueue",))
-
-    @pytest.mark.profile("nightly")
-    @pytest.mark.timeout(900)
-    def test_files_that_may_not_grow_stop_each_verb_and_lose_nothing(
-        scratch: Path, evidence: Evidence
-    ) -> None:
-        """Whichever file meets its limit, each verb is done, or stopped without a trace."""
-        with faulted_verbs(_new(scratch), LIMITS) as process:
-            _require_survived(evidence, process, SIZE, WRITING)
-
-    @pytest.mark.profile("nightly")
-    @pytest.mark.timeout(900)
-    def test_process_that_may_open_no_more_files_is_stopped_and_loses_nothing(
-        scratch: Path, evidence: Evidence
-    ) -> None:
-        """With its file handles used up each verb is done, or stopped without a trace."""
-        with faulted_verbs(_new(scratch), HANDLES) as process:
-            _require_survived(evidence, process, FEW_HANDLES, OPENING)
+@pytest.mark.machine("posix")
+def test_files_that_may_not_grow_refuse_and_lose_nothing(scratch: Path, evidence: Evidence) -> None:
+    """A -wal or a -shm that meets its limit stops the task, and no other is lost."""
+    with faulted_verbs(_new(scratch), LIMITS) as process:
+        _require_survived(evidence, process, SIZE, ("enqueue",))
 
 
-if sys.platform == "linux":
+@pytest.mark.machine("posix")
+@pytest.mark.profile("nightly")
+@pytest.mark.timeout(900)
+def test_files_that_may_not_grow_stop_each_verb_and_lose_nothing(
+    scratch: Path, evidence: Evidence
+) -> None:
+    """Whichever file meets its limit, each verb is done, or stopped without a trace."""
+    with faulted_verbs(_new(scratch), LIMITS) as process:
+        _require_survived(evidence, process, SIZE, WRITING)
 
-    @pytest.mark.profile("nightly")
-    @pytest.mark.timeout(900)
-    def test_small_disk_without_room_stops_each_verb_and_loses_nothing(
-        scratch: Path, evidence: Evidence
-    ) -> None:
-        """On a disk that is really full each verb is done, or stopped without a trace."""
-        with _small_disk(scratch) as process:
-            _require_survived(evidence, process, SPACE, ON_SMALL_DISK)
 
-    @pytest.mark.profile("nightly")
-    def test_read_only_disk_stops_each_verb_and_loses_nothing(
-        scratch: Path, evidence: Evidence
-    ) -> None:
-        """On a disk that may not be written to each verb says so; once it may, it is done."""
-        with _small_disk(scratch) as process:
-            _require_survived(evidence, process, READ_ONLY, UNHELD)
+@pytest.mark.machine("posix")
+@pytest.mark.profile("nightly")
+@pytest.mark.timeout(900)
+def test_process_that_may_open_no_more_files_is_stopped_and_loses_nothing(
+    scratch: Path, evidence: Evidence
+) -> None:
+    """With its file handles used up each verb is done, or stopped without a trace."""
+    with faulted_verbs(_new(scratch), HANDLES) as process:
+        _require_survived(evidence, process, FEW_HANDLES, OPENING)
+
+
+@pytest.mark.machine("linux")
+@pytest.mark.profile("nightly")
+@pytest.mark.timeout(900)
+def test_small_disk_without_room_stops_each_verb_and_loses_nothing(
+    scratch: Path, evidence: Evidence
+) -> None:
+    """On a disk that is really full each verb is done, or stopped without a trace."""
+    with _small_disk(scratch) as process:
+        _require_survived(evidence, process, SPACE, ON_SMALL_DISK)
+
+
+@pytest.mark.machine("linux")
+@pytest.mark.profile("nightly")
+def test_read_only_disk_stops_each_verb_and_loses_nothing(
+    scratch: Path, evidence: Evidence
+) -> None:
+    """On a disk that may not be written to each verb says so; once it may, it is done."""
+    with _small_disk(scratch) as process:
+        _require_survived(evidence, process, READ_ONLY, UNHELD)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,6 @@ from harness.cutoff import ALL, CutOff, Depth
 from harness.evidence import Evidence
 from harness.kept import KeptQueue, Rows, archived_by, make_kept_queue, released, tasks_of
 from harness.leftovers import asked_of_copy
-from harness.strikes import can_trace
 from harness.upkeep import KEEP_COUNT, VERBS
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
@@ -43,7 +42,6 @@ pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 LOOKS_COUNT = {"backup": 4, "vacuum": 4, "checkpoint": 6, "archive": 2}
 COSTLY_LOOKS_COUNT = {"restore": 1, "restore-live": 2, "undo": 1}
 KILLS_COUNT = 1
-NIGHTLY_KILLS_COUNT = 12
 NIGHTLY_TIMEOUT_S = 900
 CALLS_COUNT = 60
 OLD, BETWEEN, NEW = "the old state", "tasks in both places", "the new state"
@@ -199,6 +197,7 @@ def test_killed_at_every_step_verb_is_whole_or_not_at_all(
 
 
 @pytest.mark.profile("nightly")
+@pytest.mark.machine("strace")
 @pytest.mark.parametrize("sweep", SWEEPS, ids=str)
 def test_killed_from_outside_verb_is_whole_or_not_at_all(
     sweep: Sweep,
@@ -208,9 +207,6 @@ def test_killed_from_outside_verb_is_whole_or_not_at_all(
     evidence: Evidence,
 ) -> None:
     """Killed by strace on entering calls, with Python's own SQLite, no verb is half done."""
-    if not can_trace(scratch):
-        _require_survived(sweep, queue, evidence, Depth(0, NIGHTLY_KILLS_COUNT, queue_random))
-        return
     sweep.prepare(queue)
     calls = CallSweep(queue.path, sweep.verb, sweep.argument(queue), scratch)
     judge = partial(_found, sweep, queue)

@@ -142,6 +142,45 @@ def test_a_need_that_nobody_can_declare_is_a_usage_error(gate):
     assert "needs('fences') is nothing that a driver can declare" in ended.output
 
 
+def test_what_the_machine_cannot_do_is_not_applicable_and_says_why(gate):
+    """A check is not passed by doing something weaker, nor left out in silence."""
+    gate.scenarios(
+        """
+        from harness import equipment
+        equipment._EQUIPMENT["posix"] = (lambda: False, "it needs a tape drive")
+
+        @pytest.mark.machine("posix")
+        def test_needs_a_tape_drive():
+            \"\"\"Not here.\"\"\"
+
+        def test_needs_nothing():
+            \"\"\"Here.\"\"\"
+        """
+    )
+
+    ended = gate.run("scenarios", "-n0")
+
+    (left_out,) = ended.report["not_applicable"]
+    assert left_out["reason"] == "it needs a tape drive"
+    assert len(ended.report["checks"]) == 1
+
+
+def test_equipment_that_nobody_knows_is_a_usage_error(gate):
+    """A typing error in a marker would else leave its check out for ever."""
+    gate.scenarios(
+        """
+        @pytest.mark.machine("tape drive")
+        def test_needs_a_tape_drive():
+            \"\"\"Nobody has this.\"\"\"
+        """
+    )
+
+    ended = gate.run("scenarios", "-n0")
+
+    assert ended.status == 4
+    assert "machine('tape drive') is nothing that a machine is asked for" in ended.output
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
