@@ -1,6 +1,7 @@
 """``QueueBackup``: backups made, proved, listed, thinned out and restored."""
 
 import contextlib
+import dataclasses
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -211,19 +212,29 @@ class QueueBackup:
         Locks: none.
         On a live queue: safe; reads the whole backup.
         """
-        return next(filter(self._is_sound, self.list_backups()), None)
+        return self.choose_newest().backup
 
-    def _is_sound(self, info: BackupInfo) -> bool:
-        try:
-            return self._is_proved(info)
-        except OSError:
-            return False
+    def choose_newest(self) -> choosing.Choice:
+        """Return the newest backup of this queue that is proved sound now, and what is newer.
 
-    def _is_proved(self, info: BackupInfo) -> bool:
+        Raises:
+            BackupFolderError: the folder cannot be read.
+
+        Locks: none.
+        On a live queue: safe; reads the whole backup.
+        """
+        return choosing.choose(self.list_backups(), self._fault_of)
+
+    def _fault_of(self, info: BackupInfo) -> str:
+        """Return what is wrong with a backup, empty for nothing; an unreadable one raises."""
         if info.is_legacy:
             proof = verify(info.path, connect=self._connect, clock=self._clock, live=self.path)
-            return proof.ok
-        return verify_digest(info.path, clock=self._clock).ok
+        else:
+            proof = verify_digest(info.path, clock=self._clock)
+        return "" if proof.ok else str(proof)
+
+    def _is_proved(self, info: BackupInfo) -> bool:
+        return not self._fault_of(info)
 
     # -- thinning out ----------------------------------------------------------------------
 
@@ -355,20 +366,27 @@ class QueueBackup:
     def restore_newest(self, *, live: bool = False) -> "restore.RestoreResult":
         """Restore the newest sound backup of this queue; see ``restore_backup``.
 
+        What is newer and was passed over is in the result's ``passed_over``.
+
         Raises:
             NoBackupError: there is none.
         """
-        return self.restore_backup(self.newest_or_error().path, live=live)
+        choice = self.choose_newest()
+        result = self.restore_backup(self.newest_or_error(choice).path, live=live)
+        return dataclasses.replace(result, passed_over=choice.passed_over)
 
-    def newest_or_error(self) -> BackupInfo:
+    def newest_or_error(self, choice: choosing.Choice | None = None) -> BackupInfo:
         """Return the newest sound backup of this queue.
+
+        Args:
+            choice: what ``choose_newest`` has said; looked for where it is not given.
 
         Raises:
             NoBackupError: there is none; it says what else lies in the folder.
         """
-        newest = self.newest_verified()
-        if newest is not None:
-            return newest
+        choice = choice or self.choose_newest()
+        if choice.backup is not None:
+            return choice.backup
         everyone = self.list_backups(include_foreign=True)
         detail = choosing.lack_of_a_sound_one(everyone, self.path)
         raise NoBackupError(path=str(self.path), folder=str(self.folder), detail=detail)

@@ -1,7 +1,8 @@
 """Which backup a caller means, and why there may be none."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .catalog import BackupInfo, same_file
@@ -14,6 +15,39 @@ from .errors import (
 )
 from .manifest import UnreadableManifestError, read_manifest
 from .translation import system_translated
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The newest sound backup, and what was passed over to get to it.
+
+    Attributes:
+        backup: it; None where none is sound.
+        passed_over: newer ones, newest first, each with what is wrong with it or why it could not
+            be read just now: read a moment later, that one may be sound.
+    """
+
+    backup: BackupInfo | None
+    passed_over: tuple[tuple[Path, str], ...] = ()
+
+
+def choose(backups: Iterable[BackupInfo], fault_of: Callable[[BackupInfo], str]) -> Choice:
+    """Return the first backup without a fault.
+
+    Args:
+        backups: newest first.
+        fault_of: returns what is wrong with one, empty where it is sound; may raise OSError.
+    """
+    passed_over: list[tuple[Path, str]] = []
+    for info in backups:
+        try:
+            fault = fault_of(info)
+        except OSError as error:
+            fault = f"it cannot be read now ({error})"
+        if not fault:
+            return Choice(info, tuple(passed_over))
+        passed_over.append((info.path, fault))
+    return Choice(None, tuple(passed_over))
 
 
 def existing(path: str | os.PathLike[str], folder: Path) -> Path:

@@ -61,6 +61,8 @@ class RestoreResult:
             them is what the two numbers above count. None for an undo, and for a backup that has
             neither a manifest nor a name that tells.
         phases_s: seconds of each phase.
+        passed_over: newer backups that were not taken, newest first, each with why not; none where
+            the backup was named.
     """
 
     backup: Path
@@ -72,6 +74,7 @@ class RestoreResult:
     tasks_to_run_again: int | None
     backup_age_s: float | None
     phases_s: dict[str, float]
+    passed_over: tuple[tuple[Path, str], ...] = ()
 
     @property
     def seconds(self) -> float:

@@ -67,6 +67,20 @@ def test_restore_says_what_it_cost(cli, backed_up):
     assert f'queuedrill restore --db "{backed_up}" --undo' in done.out
 
 
+def test_restore_says_which_newer_backup_it_passed_over(cli, backed_up):
+    """Whoever restores an older state hears of it, in words and as a fact."""
+    newest = QueueBackup(backed_up).create_backup()
+    newest.write_bytes(newest.read_bytes()[:-4096])
+
+    told = cli("restore", "--dry-run", "--db", backed_up)
+    done = cli("restore", "--yes", "--db", backed_up, "--json")
+
+    assert f'Passed over "{newest}", which is newer' in told.out
+    (passed_over,) = done.document["passed_over"]
+    assert passed_over["backup"] == str(newest)
+    assert passed_over["why"]
+
+
 def test_undo_brings_back_what_was_there(cli, backed_up):
     """Restore --undo takes the restore back."""
     cli("restore", "--yes", "--db", backed_up)

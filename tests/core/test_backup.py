@@ -1,6 +1,7 @@
 """A backup is whole, proved and named, or it is not there."""
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -26,6 +27,7 @@ from queue_files import (
 )
 
 from core import ManualClock, QueueBackup, QueueBackupError, QueueDatabase, connect_stdlib
+from core import backup as backup_module
 from core.errors import (
     BackupFailedError,
     BackupFolderError,
@@ -460,6 +462,41 @@ def test_newest_verified_passes_over_every_broken_one(backup, clock):
 
     assert backup.newest_verified().path == sound
     assert backup.newest_or_error().path == sound
+
+
+def test_newest_choice_says_what_it_passed_over_and_why(backup, clock, monkeypatch):
+    """Damage and a backup that cannot be read just now are both told, the newest first."""
+    sound, broken, unreadable = make_backups(backup, clock, 3)
+    flip_bit(broken)
+    digest = backup_module.verify_digest
+
+    def refuse(path, **settings):
+        if path == unreadable:
+            raise OSError(errno.EIO, "Input/output error")
+        return digest(path, **settings)
+
+    monkeypatch.setattr(backup_module, "verify_digest", refuse)
+
+    choice = backup.choose_newest()
+    result = backup.restore_newest()
+
+    assert choice.backup.path == sound
+    (first, why_first), (second, why_second) = choice.passed_over
+    assert (first, second) == (unreadable, broken)
+    assert "cannot be read now" in why_first
+    assert "digest" in why_second
+    assert result.passed_over == choice.passed_over
+
+
+def test_newest_choice_passes_over_nothing_where_the_newest_is_sound(backup, clock):
+    """What is older is not looked at."""
+    oldest, newest = make_backups(backup, clock, 2)
+    flip_bit(oldest)
+
+    choice = backup.choose_newest()
+
+    assert choice.backup.path == newest
+    assert choice.passed_over == ()
 
 
 def test_backup_of_the_old_kind_can_be_the_newest_verified(backup, clock):

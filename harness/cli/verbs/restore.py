@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from core import QueueBackup
     from core.restore import RestoreResult
 
@@ -69,7 +71,7 @@ def restore(
             result = backups.undo_restore(live=live, timeout_seconds=timeout_seconds)
             _say(console, backups, result)
             return
-        chosen = backup if backup is not None else backups.newest_or_error().path
+        chosen = backup if backup is not None else _newest(console, backups)
         if (dry_run or not yes) and not is_possible(
             console, backups, chosen, live=live, foreign=foreign
         ):
@@ -95,6 +97,18 @@ def _refuse_mixtures(*, backup: str | None, dry_run: bool, undo: bool, recover: 
         raise typer.BadParameter("--undo and --recover take neither a BACKUP nor --dry-run.")
 
 
+def _newest(console: Console, backups: "QueueBackup") -> "Path":
+    """Return the newest sound backup; say which newer ones are passed over."""
+    choice = backups.choose_newest()
+    newest = backups.newest_or_error(choice).path
+    console.facts["passed_over"] = [
+        {"backup": str(path), "why": why} for path, why in choice.passed_over
+    ]
+    for path, why in choice.passed_over:
+        console.say(f"Passed over {quoted(path)}, which is newer: {why}", "bad")
+    return newest
+
+
 def _recover(console: Console, backups: "QueueBackup") -> None:
     from core import connect_stdlib
     from core.recovery import on_opening
@@ -108,7 +122,9 @@ def _recover(console: Console, backups: "QueueBackup") -> None:
 
 
 def _say(console: Console, backups: "QueueBackup", result: "RestoreResult") -> None:
-    console.facts.update({**vars(result), "database": str(backups.path), "seconds": result.seconds})
+    # Which newer backups were passed over stands there by now.
+    facts = {name: fact for name, fact in vars(result).items() if name != "passed_over"}
+    console.facts.update({**facts, "database": str(backups.path), "seconds": result.seconds})
     console.say(f"Restored {quoted(result.backup)} in {result.seconds:.1f} s", "good")
     console.say(
         f"{result.tasks_restored} tasks are in the queue; {result.leases_released} that were held "
