@@ -5,6 +5,7 @@ import queue
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -14,6 +15,29 @@ from core import QueueDatabase
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def tmp_path(request, tmp_path):
+    """Return a folder; one that another user is let into lies where no other session closes it.
+
+    Each session of pytest takes the rights of others from the folder above all of its own.
+    """
+    if "open_the_way" not in request.fixturenames:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="queuedrill-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def open_the_way():
+    """Return how other users are let into a folder of a test's."""
+
+    def let_in(folder):
+        folder.chmod(folder.stat().st_mode | 0o011)
+
+    return let_in
 
 
 class Child:

@@ -122,10 +122,3 @@ def make_backups(backup, clock, count):
 def listed(backup, **how):
     """Return the paths of the backups that are listed, newest first."""
     return [info.path for info in backup.list_backups(**how)]
-
-
-def open_the_way(folder):
-    """Let other users reach this folder of a test's, through the ones above it that are ours."""
-    for path in (folder, *folder.parents):
-        if path.stat().st_uid == os.geteuid() and path != path.parent:
-            path.chmod(path.stat().st_mode | 0o011)

@@ -20,7 +20,6 @@ from queue_files import (
     make_legacy,
     make_queue,
     names,
-    open_the_way,
     opened,
     states,
     truncate,
@@ -372,7 +371,7 @@ except QueueError as error:
     say(type(error).__name__, error)
 """
 
-    def test_read_only_folder_is_an_error_with_its_name(spawn, tmp_path, backup):
+    def test_read_only_folder_is_an_error_with_its_name(spawn, open_the_way, tmp_path, backup):
         """A folder that this user may not write to is named, and nothing is left."""
         open_the_way(tmp_path)
         backup.path.chmod(0o666)
@@ -386,7 +385,7 @@ except QueueError as error:
         assert str(folder) in said
         assert names(folder) == []
 
-    def test_unreadable_queue_is_an_error_with_its_name(spawn, tmp_path, backup):
+    def test_unreadable_queue_is_an_error_with_its_name(spawn, open_the_way, tmp_path, backup):
         """A queue that this user may not read is named, and no folder is made."""
         open_the_way(tmp_path)
         backup.path.chmod(0o600)

@@ -11,7 +11,6 @@ from queue_files import (
     make_backups,
     make_legacy,
     make_queue,
-    open_the_way,
 )
 
 from core import ManualClock, QueueBackup
@@ -136,7 +135,7 @@ except QueueBackupError as error:
     say(type(error).__name__)
 """
 
-    def test_folder_that_may_not_be_read_is_no_empty_list(spawn, tmp_path):
+    def test_folder_that_may_not_be_read_is_no_empty_list(spawn, open_the_way, tmp_path):
         """A user who may not read the folder gets an error, not the news of no backups."""
         folder = tmp_path / "backups"
         folder.mkdir(mode=0o700)
@@ -157,7 +156,7 @@ except QueueBackupError as error:
     say(type(error).__name__)
 """
 
-    def test_backup_that_may_not_be_looked_for_is_not_called_missing(spawn, backup):
+    def test_backup_that_may_not_be_looked_for_is_not_called_missing(spawn, open_the_way, backup):
         """A user who may not look into the folder is told that, not that there is no backup."""
         made = backup.create_backup()
         open_the_way(backup.path.parent)

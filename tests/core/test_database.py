@@ -9,7 +9,6 @@ import subprocess
 import threading
 
 import pytest
-from queue_files import open_the_way
 
 from core import ManualClock, QueueDatabase, connect_stdlib, errors, schema
 from core.connection import scalar
@@ -221,7 +220,9 @@ if os.name == "posix":
 
     @pytest.mark.parametrize("mode", [0o555, 0o000])
     @pytest.mark.parametrize("create", [False, True])
-    def test_folder_that_may_not_be_used_gets_an_error_of_ours(spawn, tmp_path, mode, create):
+    def test_folder_that_may_not_be_used_gets_an_error_of_ours(
+        spawn, open_the_way, tmp_path, mode, create
+    ):
         """A folder without the right to write, or even to look, is told with what to check."""
         path = tmp_path / "closed" / "queue.db"
         path.parent.mkdir()

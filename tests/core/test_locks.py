@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from queue_files import open_the_way
 
 from core import ManualClock
 from core.errors import DatabaseError, MaintenanceBusyError, UnreadableDatabaseError
@@ -141,7 +140,7 @@ except QueueError as error:
     say(type(error).__name__, error)
 """
 
-    def test_run_by_root_keeps_the_queue_s_own_user_out_of_nothing(spawn, tmp_path):
+    def test_run_by_root_keeps_the_queue_s_own_user_out_of_nothing(spawn, open_the_way, tmp_path):
         """After a maintenance run by root the queue's user can still do his."""
         database = tmp_path / "q.db"
         database.write_bytes(b"")
@@ -152,7 +151,7 @@ except QueueError as error:
 
         assert spawn(LOCK_WITHOUT_RIGHTS, database).hear() == "held"
 
-    def test_lock_that_may_not_be_opened_is_told_as_that(spawn, tmp_path):
+    def test_lock_that_may_not_be_opened_is_told_as_that(spawn, open_the_way, tmp_path):
         """A right that is missing is no failing disk."""
         database = tmp_path / "q.db"
         open_the_way(tmp_path)

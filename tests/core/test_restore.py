@@ -18,7 +18,6 @@ from queue_files import (
     make_legacy,
     make_queue,
     names,
-    open_the_way,
     opened,
     set_status,
     states,
@@ -581,14 +580,15 @@ except QueueError as error:
 
     @pytest.mark.parametrize("target", ["file", "folder"])
     def test_target_that_may_not_be_written_is_an_error_and_as_it_was(
-        spawn, tmp_path, backup, made, target
+        spawn, open_the_way, backup, made, target
     ):
         """A read-only target is said to be one, and no byte of it changes."""
-        open_the_way(tmp_path)
+        folder = backup.path.parent
+        open_the_way(folder)
         for path in (backup.folder, *backup.folder.iterdir()):
             path.chmod(0o755)
         backup.path.chmod(0o444 if target == "file" else 0o666)
-        tmp_path.chmod(0o777 if target == "file" else 0o755)
+        folder.chmod(0o777 if target == "file" else 0o755)
         before = backup.path.read_bytes()
 
         said = spawn(UNPRIVILEGED, backup.path, backup.folder, made).hear()
@@ -596,7 +596,7 @@ except QueueError as error:
         assert "readonly" in said or "Permission" in said
         assert str(backup.path) in said
         assert backup.path.read_bytes() == before
-        assert names(tmp_path / "quarantine") == []
+        assert names(folder / "quarantine") == []
         assert not intent_path(backup.path).exists()
 
 
