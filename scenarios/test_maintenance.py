@@ -2,7 +2,7 @@
 
 Claim: enqueue, claim, heartbeat and complete go on beside every maintenance verb. None is lost or
 fails for good, and none is held up for longer than the verb's budget.
-Faults: rival-writer, stuck-reader; otherwise none but the verb itself.
+Faults: none but the verb itself.
 Method: a producer and two workers, each a process, never pause while the verb runs. VACUUM, the
 integrity check and the backup are held in their own progress callback until enough operations of
 every kind have met them; the others, which are over at once, run again and again until then. The
@@ -24,7 +24,6 @@ from core.backup import QueueBackup
 from core.checkpoint import TIMEOUT_SECONDS as CHECKPOINT_S
 from core.database import BUSY_TIMEOUT_MS, QueueDatabase
 from core.maintenance import QueueMaintenance
-from core.paths import wal_of
 from core.tasks import TaskQueue
 from harness.bench import (
     KEPT_OUT,
@@ -43,9 +42,7 @@ from harness.drill import reckon
 from harness.drivers.command import core_command
 from harness.errands import OPERATIONS, errands, told_busy
 from harness.evidence import Evidence
-from harness.faults import RivalWriter, StuckReader
 from harness.history import FinalTask, History, digest_of
-from harness.ledger import Ledger
 from harness.load import Load
 from harness.meetings import counted
 from harness.outcome import Inconclusive
@@ -75,9 +72,6 @@ NIGHTLY_BYTES = 32_000_000
 NIGHTLY_RUNS = 10
 CALM_COUNT = 300
 REPEATS_LONG_S = 120.0
-
-RIVAL_TIMEOUT_S = 0.2
-FRAMES_COUNT = 5
 
 # The longest that one operation may take beside a verb; judged in nightly only.
 #
@@ -284,68 +278,6 @@ def test_verb_beside_workers_keeps_its_budget(
     _measure(books.evidence, bench)
     _require_budget(books.evidence, bench, VERBS[verb].stall_ms)
     _require_whole(books, staff, seeded)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_checkpoint_behind_a_rival_writer_ends_and_does_not_boast(
-    mode: str, seeded: QueueDatabase, ledger: Ledger, evidence: Evidence
-) -> None:
-    """A checkpoint that cannot have its lock ends in time and does not say it is complete."""
-    maintenance = QueueMaintenance(seeded)
-    with ledger.injected(RivalWriter(), seeded.path) as sighting:
-        result = maintenance.checkpoint(mode, timeout_seconds=RIVAL_TIMEOUT_S)
-        sighting.effect = f"busy {result['busy']}, complete {result['complete']}"
-    afterwards = maintenance.checkpoint(mode)
-
-    evidence.measure("waited", result["seconds"], "s")
-    boasts = result["complete"] and (result["busy"] or result["log"] != result["checkpointed"])
-    waits = mode != "PASSIVE"
-    evidence.require(not boasts, f"it says it is complete and is not: {result}")
-    evidence.require(not (waits and result["complete"]), f"{mode} went past a writer: {result}")
-    evidence.require(afterwards["complete"], f"with nobody in its way it left some: {afterwards}")
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_checkpoint_behind_a_stuck_reader_says_what_is_left(
-    mode: str, seeded: QueueDatabase, ledger: Ledger, evidence: Evidence
-) -> None:
-    """A checkpoint that a reader holds back says so, and ends the -wal once the reader is gone."""
-    maintenance, tasks = QueueMaintenance(seeded), TaskQueue(seeded)
-    with ledger.injected(StuckReader(), seeded.path) as sighting:
-        for number in range(FRAMES_COUNT):
-            tasks.enqueue("t", {"number": number})
-        result = maintenance.checkpoint(mode, timeout_seconds=RIVAL_TIMEOUT_S)
-        left = result["log"] - result["checkpointed"]
-        sighting.effect = f"busy {result['busy']}, {left} frames left"
-    afterwards = maintenance.checkpoint(mode)
-
-    evidence.measure("waited", result["seconds"], "s")
-    evidence.require(left > 0, f"the reader held nothing back: {result}")
-    evidence.require(not result["complete"], f"it says it is complete and is not: {result}")
-    evidence.require(afterwards["complete"], f"with nobody in its way it left some: {afterwards}")
-    length = wal_of(seeded.path).stat().st_size
-    evidence.require(
-        (length == 0) == (mode == "TRUNCATE"), f"{mode} left a -wal of {length} bytes behind"
-    )
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_checkpoint_beside_a_reader_of_the_newest_state_waits_as_its_mode_says(
-    mode: str, seeded: QueueDatabase, ledger: Ledger, evidence: Evidence
-) -> None:
-    """A reader who needs no old page stands in the way of the modes that begin the -wal anew."""
-    maintenance = QueueMaintenance(seeded)
-    TaskQueue(seeded).enqueue("t", {})
-    with ledger.injected(StuckReader(), seeded.path) as sighting:
-        result = maintenance.checkpoint(mode, timeout_seconds=RIVAL_TIMEOUT_S)
-        sighting.effect = f"busy {result['busy']}, complete {result['complete']}"
-
-    evidence.measure("waited", result["seconds"], "s")
-    begins_anew = mode in ("RESTART", "TRUNCATE")
-    evidence.require(result["log"] == result["checkpointed"], f"it left frames behind: {result}")
-    evidence.require(
-        result["complete"] != begins_anew, f"{mode} beside a reader says complete: {result}"
-    )
 
 
 def _add_pages(database: QueueDatabase, table: str, size_bytes: int) -> None:

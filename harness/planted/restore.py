@@ -126,11 +126,11 @@ def _take_anybodys(_right: Right) -> Right:
     return same_file
 
 
-def _believe(_right: Right) -> Right:
-    def is_sound(_self: object, _info: BackupInfo) -> bool:
-        return True
+def _believe(right: Right) -> Right:
+    def choose(backups: Any, _fault_of: Any) -> Any:  # noqa: ANN401 - as the right one
+        return right(backups, lambda _info: "")
 
-    return is_sound
+    return choose
 
 
 def _verify_nothing(_right: Right) -> Right:
@@ -267,7 +267,7 @@ DEFECTS = (
         group="restore",
         wrong="The newest backup is chosen without proving it: where it is damaged, nothing is "
         "restored though an older one is sound.",
-        changes=(Change("core.backup", "QueueBackup._is_sound", _believe),),
+        changes=(Change("core.choosing", "choose", _believe),),
         catches=(Catch(f"{NEWEST}[damaged]", "a sound backup is there"),),
     ),
     Defect(

@@ -48,7 +48,10 @@ AREAS = {
             *("statistics", "stopping", "journal", "locks"),
         ),
         tests=("maintenance", "checkpoint", "vacuum", "archive", "schedule", "locks"),
-        scenarios=("test_maintenance.py", "test_runs.py", "test_archive.py"),
+        scenarios=(
+            *("test_maintenance.py", "test_checkpoint.py", "test_runs.py"),
+            "test_archive.py",
+        ),
     ),
     "health": Area(
         modules=(
