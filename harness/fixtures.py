@@ -114,7 +114,10 @@ def subject(queue_settings: Settings, shared_folder: Path) -> Subject:
     path = queue_settings.db
     if path is None:
         raise Inconclusive("no queue file was given: --queue-db PATH")
-    return look_once(shared_folder, lambda folder: look_at(path, queue_settings.backup_dir, folder))
+    thresholds = queue_settings.limits.thresholds()
+    return look_once(
+        shared_folder, lambda folder: look_at(path, queue_settings.backup_dir, folder, thresholds)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,12 @@ from harness.drivers.protocol import Capabilities
 from harness.guardian import NOTE_NAME, Guardian
 from harness.introduction import Introduction, ask_driver, handed_over
 from harness.junit_bridge import JunitBridge
+from harness.options import REPORT_DIR
 from harness.recorder import Recorder
 from harness.replay import replay_check, replay_run
 from harness.selftest.code import code_digest
 from harness.selftest.memory import Memory
-from harness.settings import REPORT_DIR, Settings
+from harness.settings import Settings
 from harness.surroundings import environment
 from reports.html import HTML_NAME, write_html
 from reports.journal import JOURNAL_NAME, Journal

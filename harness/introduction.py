@@ -17,7 +17,8 @@ from harness.drivers.client import Driver, DriverError
 from harness.drivers.last_words import last_words
 from harness.drivers.promises import core_capabilities
 from harness.drivers.protocol import Capabilities
-from harness.settings import DRIVER, Settings
+from harness.options import DRIVER
+from harness.settings import Settings
 from reports.model import NotApplicable
 from reports.plain import from_plain, to_line
 from reports.text import printable

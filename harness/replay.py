@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.limits import RUNBOOK
+from harness.options import BACKUP_DIR, DB, DRIVER, LIMIT, PLANT, PROFILE, SEED
 from harness.profile import Profile
-from harness.settings import BACKUP_DIR, DB, DRIVER, PLANT, PROFILE, SEED, Settings
+from harness.settings import Settings
 from reports.text import one_argument
 
 
@@ -24,6 +26,11 @@ def replay_check(config: pytest.Config, settings: Settings, check_id: str) -> st
             (PLANT, settings.plant),
         )
         if value is not None
+    ]
+    words += [
+        f"{LIMIT.flag}={bound.as_word()}"
+        for bound in settings.limits.bounds
+        if bound.origin != RUNBOOK
     ]
     return " ".join(one_argument(word) for word in words)
 

@@ -3,13 +3,31 @@
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from harness.drivers.command import CORE, DriverCommand
+from harness.limits import LimitError, Limits, limits_in_force, runbook_limits
+from harness.options import (
+    BACKUP_DIR,
+    CONFIG,
+    DB,
+    DRIVER,
+    LIMIT,
+    MAX_RPO,
+    MAX_RTO,
+    MIN_CHECKS,
+    OPTIONS,
+    PLANT,
+    PROFILE,
+    REPORT_DIR,
+    SEED,
+    Option,
+    split,
+)
 from harness.planted import DEFECTS
 from harness.profile import Profile
 from reports.plain import from_plain, to_plain
@@ -30,6 +48,7 @@ class Settings:
         seed: of every random choice.
         profile: how much is run.
         min_checks: with fewer executed checks than this there is no verdict.
+        limits: what the queue is held against, and who has set it.
         plant: name of the defect that the core has in this run, or None for the core as it is.
     """
 
@@ -40,6 +59,7 @@ class Settings:
     seed: int
     profile: Profile
     min_checks: int
+    limits: Limits = field(default_factory=runbook_limits)
     plant: str | None = None
 
     def subject(self) -> str:
@@ -60,75 +80,6 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Option:
-    """One setting under its three names: ``--queue-x``, ``PYTEST_QUEUE_X`` and ini ``queue_x``."""
-
-    name: str
-    metavar: str
-    help: str
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return f"--queue-{self.name}"
-
-    @property
-    def ini(self) -> str:
-        """The name in the ini file, which is also where pytest keeps the option."""
-        return "queue_" + self.name.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return "PYTEST_" + self.ini.upper()
-
-
-DB = Option(
-    name="db",
-    metavar="PATH",
-    help="Judge this queue file, and write nothing to it. Default: a queue made for the run.",
-)
-BACKUP_DIR = Option(
-    name="backup-dir",
-    metavar="DIR",
-    help="The folder with the backups of the queue under --queue-db. Default: backups/ beside it.",
-)
-DRIVER = Option(
-    name="driver",
-    metavar="CMD",
-    help="Work the queues that the run makes by this program (docs/drivers.md), started with {db} "
-    "and {clock_offset_ms} filled in. Default: the driver of our own core.",
-)
-REPORT_DIR = Option(
-    name="report-dir",
-    metavar="DIR",
-    help="Where report.html, report.json and junit.xml go. Default: queue-report/ here.",
-)
-SEED = Option(
-    name="seed",
-    metavar="INT",
-    help="Makes every random choice the same again. Default: a new seed, printed at the start.",
-)
-PROFILE = Option(
-    name="profile",
-    metavar="NAME",
-    help="gate (a minute or so), nightly (up to an hour) or soak. Default: gate.",
-)
-MIN_CHECKS = Option(
-    name="min-checks",
-    metavar="N",
-    help="With fewer executed checks the verdict is INCONCLUSIVE. Default: 1.",
-)
-PLANT = Option(
-    name="plant",
-    metavar="NAME",
-    help="Judge our core with this known defect in it, which must come out red: what queuedrill "
-    "selftest does for each. Default: none.",
-)
-OPTIONS = (DB, BACKUP_DIR, DRIVER, REPORT_DIR, SEED, PROFILE, MIN_CHECKS, PLANT)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Given:
     """A value as it was given, where, and the folder that a relative path in it starts at."""
 
@@ -145,7 +96,13 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("queue", "health gate for an SQLite task queue (pytest scenarios/)")
     for option in OPTIONS:
         group.addoption(
-            option.flag, dest=option.ini, metavar=option.metavar, default=None, help=option.help
+            option.flag,
+            dest=option.ini,
+            metavar=option.metavar,
+            default=None,
+            # A limit given again is another limit; anything else takes the earlier one's place.
+            action="append" if option is LIMIT else "store",
+            help=option.help,
         )
         parser.addini(option.ini, option.help, default=None)
 
@@ -166,6 +123,7 @@ def read_settings(config: pytest.Config) -> Settings:
         seed=_chosen_seed(_value(config, SEED, _whole_number)),
         profile=_value(config, PROFILE, _profile) or Profile.GATE,
         min_checks=_or_one(_value(config, MIN_CHECKS, _whole_number)),
+        limits=_limits(config),
         plant=_value(config, PLANT, _defect),
     )
     if settings.plant is not None and (settings.db is not None or settings.driver is not None):
@@ -174,6 +132,25 @@ def read_settings(config: pytest.Config) -> Settings:
             "for something else to be judged. Leave one of them away"
         )
     return settings
+
+
+def _limits(config: pytest.Config) -> Limits:
+    """Return the limits in force: each is set by the nearest who says something of it."""
+    here = config.invocation_params.dir
+    command: list[str] = config.getoption(LIMIT.ini, None) or []
+    given = [
+        (split(str(config.getini(LIMIT.ini) or "")), f"ini {LIMIT.ini}"),
+        (split(os.environ.get(LIMIT.variable, "")), LIMIT.variable),
+        (command, LIMIT.flag),
+    ]
+    for option, name in ((MAX_RPO, "rpo_s"), (MAX_RTO, "rto_s")):
+        if (most := _value(config, option, _most)) is not None:
+            given.append(([f"{name}={most.text}"], most.source))
+    try:
+        file = _value(config, CONFIG, _existing_file)
+        return limits_in_force(file, (here, config.rootpath), given)
+    except LimitError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def settings_to_plain(settings: Settings) -> dict[str, object]:
@@ -255,6 +232,14 @@ def _whole_number(given: _Given) -> int:
     if number < 0:
         raise ValueError("this is below zero. Give zero or more")
     return number
+
+
+def _most(given: _Given) -> _Given:
+    try:
+        float(given.text)
+    except ValueError:
+        raise ValueError("this is no number. Give seconds, for example 3600") from None
+    return given
 
 
 def _driver(given: _Given) -> str:

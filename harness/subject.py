@@ -19,6 +19,7 @@ from core.errors import QueueError
 from core.findings import Finding, HealthReport
 from core.health import check_health
 from core.paths import backup_folder
+from core.thresholds import Thresholds
 from core.viewpoint import viewpoint
 from harness.footprint import changes, take_footprint
 from harness.outcome import Inconclusive
@@ -124,13 +125,16 @@ def look_once(shared: Path, look: Callable[[Path], Subject]) -> Subject:
     return _read(facts)
 
 
-def look_at(path: Path, backup_dir: Path | None, folder: Path) -> Subject:
+def look_at(
+    path: Path, backup_dir: Path | None, folder: Path, thresholds: Thresholds | None = None
+) -> Subject:
     """Judge the file and make a copy of it; nothing on its disk is changed.
 
     Args:
         path: the queue.
         backup_dir: where its backups are; ``backups`` beside it unless told.
         folder: where the copy goes.
+        thresholds: what it is held against; the runbook's unless told otherwise.
     """
     backups = backup_dir or backup_folder(path)
     before = take_footprint(path, backups)
@@ -138,6 +142,7 @@ def look_at(path: Path, backup_dir: Path | None, folder: Path) -> Subject:
     report = check_health(
         path,
         backup_dir=backup_dir,
+        thresholds=thresholds,
         full=True,
         copying=True,
         scratch=folder,

@@ -27,4 +27,5 @@ def environment(config: pytest.Config, settings: Settings) -> dict[str, str]:
         "backups": str(settings.backup_dir or "-"),
         "driver": settings.driver or "that of our own core",
         "least number of checks": str(settings.min_checks),
+        **{f"limit {bound.name}": str(bound) for bound in settings.limits.bounds},
     }

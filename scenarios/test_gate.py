@@ -24,7 +24,9 @@ from core.restore import RestoreResult
 from core.schema import HELD, QUEUED, count_by_status
 from core.tasks import TaskQueue
 from harness.evidence import Evidence
+from harness.limits import Bound
 from harness.outcome import Inconclusive
+from harness.settings import Settings
 from harness.subject import SeenFinding, Subject
 
 pytestmark = [pytest.mark.scenario, pytest.mark.queue_db]
@@ -56,7 +58,7 @@ def test_finding(finding_id: str, subject: Subject, evidence: Evidence) -> None:
 
 
 def test_newest_backup_can_be_restored_and_worked(
-    subject: Subject, scratch: Path, evidence: Evidence
+    subject: Subject, scratch: Path, queue_settings: Settings, evidence: Evidence
 ) -> None:
     """The newest verified backup of this queue comes back whole in another place."""
     newest = QueueBackup(subject.path, subject.backup_dir).newest_verified()
@@ -69,8 +71,8 @@ def test_newest_backup_can_be_restored_and_worked(
     target = scratch / subject.path.name
     result = QueueBackup(target, subject.backup_dir).restore_backup(newest.path, allow_foreign=True)
 
-    evidence.measure("rto_s", result.seconds, "s")
-    evidence.measure("rpo_s", result.backup_age_s, "s")
+    _require_within(evidence, queue_settings.limits["rto_s"], result.seconds)
+    _require_within(evidence, queue_settings.limits["rpo_s"], result.backup_age_s)
     expected = newest.manifest.counts if newest.manifest else None
     _require_workable(evidence, target, result, expected)
 
@@ -117,6 +119,17 @@ def _record(evidence: Evidence, finding: SeenFinding) -> None:
             finding.message,
             finding.command,
         )
+
+
+def _require_within(evidence: Evidence, bound: Bound, observed_s: float | None) -> None:
+    """Measure what a restore costs; where a limit was set, hold it against that."""
+    evidence.measure(bound.name, observed_s, bound.unit)
+    if bound.fail is None:
+        return
+    if observed_s is None:
+        raise Inconclusive(f"{bound.name} is not known, and {bound}")
+    evidence.limit(bound.name, observed_s, bound.fail, bound.unit)
+    evidence.require(observed_s <= bound.fail, f"{bound.name} is {observed_s:.1f} s: {bound}")
 
 
 def _require_workable(

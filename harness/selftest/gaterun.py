@@ -14,9 +14,9 @@ import psutil
 from harness import children
 from harness.children import ChildProcess
 from harness.inherited import PLANTED_VARIABLE
+from harness.options import OPTIONS, PLANT, PROFILE, REPORT_DIR, SEED
 from harness.profile import Profile
 from harness.selftest.code import ROOT
-from harness.settings import OPTIONS, PLANT, PROFILE, REPORT_DIR, SEED
 from reports.json_report import JSON_NAME
 
 RUN_TIMEOUT_S = {Profile.GATE: 600.0, Profile.NIGHTLY: 3 * 3600.0, Profile.SOAK: 6 * 3600.0}

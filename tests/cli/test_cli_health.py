@@ -35,6 +35,41 @@ def test_a_critical_queue_ends_with_2_and_names_the_cure(cli, stale):
     assert f'mend it with: queuedrill leases --db "{stale}" --free' in done.out
 
 
+def test_limit_of_one_s_own_is_what_the_queue_is_held_against(cli, stale, tmp_path):
+    """The command line goes before the file, and the document says who has set which."""
+    config = tmp_path / "limits.toml"
+    config.write_text("[limits]\nstale_leases = { warn = 100, fail = 200 }\nheld_h = 3\n")
+
+    by_file = cli("health", "--db", stale, "--config", config, "--json").document
+    by_word = cli(
+        *("health", "--db", stale, "--config", config, "--limit", "stale_leases=50/60", "--json")
+    ).document
+
+    def level(document):
+        return next(each for each in document["findings"] if each["id"] == "leases.stale")["level"]
+
+    assert (level(by_file), level(by_word)) == ("OK", "WARNING")
+    origins = {bound["name"]: bound["origin"] for bound in by_word["limits"]}
+    assert origins["stale_leases"] == "--limit"
+    assert origins["held_h"] == str(config)
+    assert origins["wal_mb"] == "the runbook"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit", "stale_lease=1/2"], "Did you mean 'stale_leases'"),
+        (["--config", "no/such.toml"], "cannot be read"),
+    ],
+)
+def test_limit_that_is_none_is_unknown_to_monitoring(cli, queue_path, arguments, message):
+    """A mistyped limit is a usage error, and monitoring reads UNKNOWN."""
+    done = cli("health", "--db", queue_path, *arguments)
+
+    assert done.code == 3
+    assert message in done.err
+
+
 def test_a_backed_up_empty_queue_is_not_critical(cli, queue_path):
     """A sound queue with a fresh backup ends with 0, or 1 where SQLite itself is to be upgraded."""
     QueueBackup(queue_path).create_backup()

@@ -41,6 +41,9 @@ def said(gate):
         (["--queue-seed", "-1"], "below zero"),
         (["--queue-seed", "many"], "no whole number"),
         (["--queue-min-checks", "-3"], "below zero"),
+        (["--queue-config", "no/such.toml"], "there is no such file"),
+        (["--queue-limit", "wall_mb=1/2"], "Did you mean 'wal_mb'"),
+        (["--queue-max-rpo", "soon"], "is no number"),
         (["--queue-plant", "no-such-defect"], "no such defect"),
         (["--queue-plant", "double-claim", "--queue-driver", "x {db}"], "Leave one of them away"),
     ],
@@ -69,6 +72,37 @@ def test_command_line_goes_before_environment_before_ini(gate, monkeypatch):
     by_option = gate.run("scenarios", "-n0", "--queue-seed=3").report["seed"]
 
     assert (by_ini, by_environment, by_option) == (1, 2, 3)
+
+
+LIMITS = """
+def test_says(queue_settings):
+    \"\"\"What is in force is what this process was told.\"\"\"
+    assert queue_settings.limits.thresholds().wal_mb.critical == 9
+"""
+
+
+def test_limits_of_all_givers_are_in_the_report_with_their_origin(gate, monkeypatch):
+    """Command line before environment before ini before the file before the runbook."""
+    gate.scenarios(LIMITS)
+    gate.write(
+        "pyproject.toml", '[tool.pytest.ini_options]\nqueue_limit = "wal_mb=1/2 held_h=1/2"\n'
+    )
+    gate.write("queuedrill.toml", "[limits]\nwal_mb = 5\nheld_h = 7\nwaiting_h = 8\n")
+    monkeypatch.setenv("PYTEST_QUEUE_LIMIT", "size_mb=3/4,wal_mb=1/3")
+
+    ended = gate.run("scenarios", "-n2", "--queue-limit=wal_mb=8/9", "--queue-max-rto=60")
+
+    assert ended.status == 0, ended.output
+    facts = ended.report["environment"]
+    assert facts["limit wal_mb"] == "warns above 8 MB, fails above 9 MB (--queue-limit)"
+    assert facts["limit size_mb"] == "warns above 3 MB, fails above 4 MB (PYTEST_QUEUE_LIMIT)"
+    assert facts["limit held_h"] == "warns above 1 h, fails above 2 h (ini queue_limit)"
+    assert facts["limit waiting_h"] == (
+        f"warns above 1 h, fails above 8 h ({gate.folder / 'queuedrill.toml'})"
+    )
+    assert facts["limit free_disk_gb"].endswith("(the runbook)")
+    assert facts["limit rto_s"] == "fails above 60 s (--queue-max-rto)"
+    assert "--queue-limit=wal_mb=8.0/9.0" in ended.check("test_says")["replay"]
 
 
 def test_every_test_process_has_the_seed_of_the_run(gate):
@@ -166,7 +200,10 @@ def test_every_setting_is_in_the_help(gate):
     """Pytest --help names each option and each ini key."""
     output = gate.run("--help").output
 
-    for name in ("db", "backup-dir", "report-dir", "seed", "profile", "min-checks"):
+    for name in (
+        *("db", "backup-dir", "report-dir", "seed", "profile", "min-checks"),
+        *("config", "limit", "max-rpo", "max-rto"),
+    ):
         assert f"--queue-{name}" in output
         assert f"queue_{name.replace('-', '_')}" in output
 

@@ -1,12 +1,16 @@
 """``queuedrill health``."""
 
 import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from core.findings import Finding, HealthReport
+    from harness.limits import Limits
 
 from .. import exits
 from ..console import Console, Tone
@@ -33,6 +37,24 @@ def health(
     full: Annotated[
         bool, typer.Option("--full", help="The whole integrity check, not the quick one.")
     ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="NAME=WARN/FAIL",
+            show_default=False,
+            help="Hold it against this limit, as wal_mb=50/100; may be given again.",
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            show_default=False,
+            help="Take limits from this file; else from queuedrill.toml here, if there is one.",
+        ),
+    ] = None,
     db: Db = None,
     backup_dir: BackupDir = None,
     as_json: AsJson = False,
@@ -47,7 +69,10 @@ def health(
         from core.health import check_health
         from core.paths import resolve
 
-        report = check_health(resolve(db), backup_dir=backup_dir, full=full)
+        limits = _limits(limit or (), config)
+        report = check_health(
+            resolve(db), backup_dir=backup_dir, thresholds=limits.thresholds(), full=full
+        )
         console.exit_code = _CODES[report.level.name]
         console.facts.update(
             level=report.level.name,
@@ -55,8 +80,27 @@ def health(
             seconds=report.seconds,
             findings=[_facts(found) for found in report.findings],
             metrics=dict(report.metrics),
+            limits=[vars(bound) for bound in limits.bounds],
         )
         _say(console, report)
+
+
+def _limits(words: Sequence[str], config: str | None) -> "Limits":
+    from harness import options
+    from harness.limits import LimitError, limits_in_force
+
+    file = config or os.environ.get(options.CONFIG.variable)
+    try:
+        return limits_in_force(
+            None if file is None else Path(file),
+            [Path.cwd()],
+            [
+                (options.split(os.environ.get(options.LIMIT.variable, "")), options.LIMIT.variable),
+                (words, "--limit"),
+            ],
+        )
+    except LimitError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _say(console: Console, report: "HealthReport") -> None:
