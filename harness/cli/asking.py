@@ -15,20 +15,18 @@ class NobodyToAskError(Exception):
     """A question came up where nobody can answer it."""
 
 
-def agree(console: Console, question: str, *, yes: bool) -> None:
-    """Return if it may be done.
+def agreed(question: str, *, yes: bool) -> bool:
+    """Return whether it may be done.
 
     Args:
-        console: of the run.
         question: what is about to be done, without a question mark.
         yes: whether ``--yes`` was said.
 
     Raises:
         NobodyToAskError: standard input is no terminal, and ``--yes`` was not said.
-        typer.Exit: the answer was no; nothing was done.
     """
     if yes:
-        return
+        return True
     if not sys.stdin.isatty():
         raise NobodyToAskError(
             f"{question}: nobody can be asked, since standard input is no terminal. "
@@ -36,7 +34,22 @@ def agree(console: Console, question: str, *, yes: bool) -> None:
         )
     sys.stderr.write(visible(f"{question}? [y/N] "))
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in _YES:
+    return sys.stdin.readline().strip().lower() in _YES
+
+
+def agree(console: Console, question: str, *, yes: bool) -> None:
+    """Return if it may be done; else end the run.
+
+    Args:
+        console: of the run.
+        question: as for ``agreed``.
+        yes: likewise.
+
+    Raises:
+        NobodyToAskError: as by ``agreed``.
+        typer.Exit: the answer was no; nothing was done.
+    """
+    if agreed(question, yes=yes):
         return
     console.note("Nothing was done.")
     if console.as_json:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 from .. import exits
 from ..console import Console, Tone
-from ..options import AsJson, BackupDir, Db, Debug
+from ..options import AsJson, BackupDir, Db, Debug, Yes
 from ..speaking import speaking
 
 _NAMED_MOST = 6
@@ -55,24 +55,52 @@ def health(
             help="Take limits from this file; else from queuedrill.toml here, if there is one.",
         ),
     ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option(
+            "--prometheus",
+            metavar="FILE",
+            show_default=False,
+            help="Also put it into this .prom file, for a textfile collector.",
+        ),
+    ] = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Say what would mend it, ask, and do what loses nothing."),
+    ] = False,
+    yes: Yes = False,
     db: Db = None,
     backup_dir: BackupDir = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Judge the queue; nothing is written, and no worker waits.
+    """Judge the queue; without --fix nothing is written to it, and no worker waits.
 
     One line with the verdict, then what was found and the command that mends it. The exit code is
     the verdict: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
     """
     with speaking("health", as_json=as_json, debug=debug, trouble=exits.HEALTH_UNKNOWN) as console:
+        from core.findings import fixes
         from core.health import check_health
         from core.paths import resolve
 
+        from ..mending import mend_what_can_be
+
         limits = _limits(limit or (), config)
-        report = check_health(
-            resolve(db), backup_dir=backup_dir, thresholds=limits.thresholds(), full=full
-        )
+        textfile = _textfile(prometheus)
+        path = resolve(db)
+
+        def look() -> "HealthReport":
+            return check_health(
+                path, backup_dir=backup_dir, thresholds=limits.thresholds(), full=full
+            )
+
+        report = look()
+        _say(console, report)
+        if fix and mend_what_can_be(console, fixes(report), yes=yes):
+            report = look()
+            console.say("Now:")
+            _say(console, report)
         console.exit_code = _CODES[report.level.name]
         console.facts.update(
             level=report.level.name,
@@ -82,7 +110,8 @@ def health(
             metrics=dict(report.metrics),
             limits=[vars(bound) for bound in limits.bounds],
         )
-        _say(console, report)
+        if textfile is not None:
+            _write(textfile, path, report)
 
 
 def _limits(words: Sequence[str], config: str | None) -> "Limits":
@@ -101,6 +130,27 @@ def _limits(words: Sequence[str], config: str | None) -> "Limits":
         )
     except LimitError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _textfile(given: str | None) -> Path | None:
+    """Return the file for a collector, before anything is done that takes long."""
+    if given is None:
+        return None
+    from ..textfile import TextfileError, check_name
+
+    try:
+        check_name(Path(given))
+    except TextfileError as error:
+        raise typer.BadParameter(str(error)) from None
+    return Path(given)
+
+
+def _write(textfile: Path, queue: Path, report: "HealthReport") -> None:
+    from core import SystemClock
+
+    from ..textfile import write_textfile
+
+    write_textfile(textfile, queue, report, SystemClock().now_ms() / 1000)
 
 
 def _say(console: Console, report: "HealthReport") -> None:
