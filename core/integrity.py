@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 
-from .clock import Deadline
+from .clock import Clock, Deadline
 from .connection import Connection
 from .database import QueueDatabase
 from .errors import DatabaseCorruptError, NotADatabaseError
@@ -28,9 +28,21 @@ def integrity_check(
     except (DatabaseCorruptError, NotADatabaseError) as error:
         return [str(error)]
     with translated(database.path), contextlib.closing(connection):
-        connection.execute("PRAGMA cell_size_check = ON").close()
-        with watched(connection, "the integrity check", deadline, database.clock, progress):
-            return _rows(connection)
+        return integrity_of(connection, deadline, database.clock, progress)
+
+
+def integrity_of(
+    connection: Connection, deadline: Deadline, clock: Clock, progress: ProgressCallback | None
+) -> list[str]:
+    """Return ["ok"], or what is wrong, through a connection of the caller's.
+
+    Raises:
+        OperationTimeoutError: the deadline has passed.
+        sqlite3.Error: it could not be done, which is no finding.
+    """
+    connection.execute("PRAGMA cell_size_check = ON").close()
+    with watched(connection, "the integrity check", deadline, clock, progress):
+        return _rows(connection)
 
 
 def _rows(connection: Connection) -> list[str]:

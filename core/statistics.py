@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TypedDict
 
-from .connection import roll_back, scalar
+from .connection import Connection, roll_back, scalar
 from .database import QueueDatabase
 from .paths import sides
 from .translation import translated
@@ -37,8 +37,20 @@ class DatabaseStats(TypedDict):
 
 def read_statistics(database: QueueDatabase) -> DatabaseStats:
     """Return the figures of this moment."""
-    connection = database.connection()
-    with translated(database.path, database.busy_timeout_ms / 1000):
+    return statistics_of(
+        database.connection(), database.path, timeout_s=database.busy_timeout_ms / 1000
+    )
+
+
+def statistics_of(connection: Connection, path: Path, *, timeout_s: float) -> DatabaseStats:
+    """Return the figures of this moment, through a connection of the caller's.
+
+    Args:
+        connection: reads the database, or a copy of it.
+        path: the database, whose files are measured.
+        timeout_s: how long the connection waits for a lock, for the message.
+    """
+    with translated(path, timeout_s):
         connection.execute("BEGIN").close()
         try:
             # The first read takes the snapshot that both counts are of.
@@ -49,7 +61,7 @@ def read_statistics(database: QueueDatabase) -> DatabaseStats:
         page_size = int(scalar(connection, "PRAGMA page_size"))
         journal_mode = str(scalar(connection, "PRAGMA journal_mode")).lower()
         auto_vacuum = int(scalar(connection, "PRAGMA auto_vacuum"))
-    wal, shm, _journal = (_size_mb(side) for side in sides(database.path))
+    wal, shm, _journal = (_size_mb(side) for side in sides(path))
     return DatabaseStats(
         total_size_mb=pages * page_size / _MEGABYTE,
         page_count=pages,
@@ -60,9 +72,9 @@ def read_statistics(database: QueueDatabase) -> DatabaseStats:
         wal_size_mb=wal,
         journal_mode=journal_mode,
         auto_vacuum=_AUTO_VACUUM[auto_vacuum],
-        database_size_mb=_size_mb(database.path),
+        database_size_mb=_size_mb(path),
         shm_size_mb=shm,
-        on_disk_mb=_size_mb(database.path) + wal + shm,
+        on_disk_mb=_size_mb(path) + wal + shm,
     )
 
 

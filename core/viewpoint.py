@@ -66,6 +66,11 @@ class Viewpoint:
         return self.way == "beside" and not self.in_wal_mode
 
     @property
+    def busy_timeout_s(self) -> float:
+        """How long its connection waits for a lock, in seconds."""
+        return _BUSY_TIMEOUT_S
+
+    @property
     def judged(self) -> str:
         """One sentence that says which file was looked at, and how."""
         if self.way == "copy":

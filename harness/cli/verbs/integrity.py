@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ..figures import quoted
+from ..looking import check_integrity
 from ..options import AsJson, Db, Debug
 from ..progress import elapsed
 from ..speaking import speaking
@@ -24,15 +25,11 @@ def integrity(
 ) -> None:
     """Check every page of the file. Exit code 1 if it is damaged."""
     with speaking("integrity", as_json=as_json, debug=debug) as console:
-        from core import QueueDatabase
-        from core.maintenance import QueueMaintenance
+        from core.paths import resolve
 
-        with QueueDatabase(db, read_only=True) as database:
-            path = database.path
-            with elapsed(console, "Checking") as progress:
-                rows = QueueMaintenance(database).integrity_check(
-                    timeout_seconds=timeout_seconds, progress=progress
-                )
+        path = resolve(db)
+        with elapsed(console, "Checking") as progress:
+            rows = check_integrity(path, timeout_seconds, progress)
         console.facts.update(path=str(path), rows=rows)
         if rows == _SOUND:
             console.say(f"{quoted(path)} is sound.", "good")

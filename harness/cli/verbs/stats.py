@@ -1,5 +1,6 @@
 """``queuedrill stats``."""
 
+from ..looking import read_statistics
 from ..options import AsJson, Db, Debug
 from ..speaking import speaking
 
@@ -7,11 +8,9 @@ from ..speaking import speaking
 def stats(db: Db = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show the sizes of the file, its -wal and its free space."""
     with speaking("stats", as_json=as_json, debug=debug) as console:
-        from core import QueueDatabase
-        from core.maintenance import QueueMaintenance
+        from core.paths import resolve
 
-        with QueueDatabase(db, read_only=True) as database:
-            figures = QueueMaintenance(database).get_database_stats()
+        figures = read_statistics(resolve(db))
         console.facts.update(figures)
         console.table(
             ("FIGURE", "VALUE"), [[name, _shown(value)] for name, value in figures.items()]
