@@ -5,6 +5,8 @@ what was copied. Cut off anywhere, each task is in the queue, or in the archive,
 the next run, which settles the copies that were left pending before it does anything else.
 """
 
+import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,13 +17,15 @@ from .connection import Connection, roll_back
 from .database import QueueDatabase
 from .errors import ArchiveError, CommitUnknownError
 from .leases import shown
-from .schema import FINISHED
+from .schema import FINISHED, read_meta, write_meta
 from .timestamps import parse
 from .translation import translated
 from .wholetask import UnreadableTaskError, WholeTask, WholeTaskReader, created_at_bytes
 
 BATCH_TASKS = 100
 ARCHIVE_FOLDER = "archive"
+ARCHIVES_KEY = "archives"
+"""Key in the queue's own table under which other archives than the usual one are named."""
 _LOOK_TASKS = 5000
 _FINISHED = ", ".join(f"'{status}'" for status in FINISHED)
 
@@ -56,6 +60,15 @@ class ArchiveResult:
 def archive_path(database: Path) -> Path:
     """Return where the queue's archive is unless told otherwise."""
     return database.parent / ARCHIVE_FOLDER / f"{database.stem}-archive.db"
+
+
+def known_archives(connection: Connection, database: Path) -> list[Path]:
+    """Return where archives of the queue were made, whether they still are there or not."""
+    noted: object = None
+    with contextlib.suppress(ValueError):
+        noted = json.loads(read_meta(connection, ARCHIVES_KEY) or "[]")
+    others = noted if isinstance(noted, list) else []
+    return [archive_path(database), *(Path(str(path)) for path in others)]
 
 
 def archive_finished(
@@ -163,6 +176,8 @@ class _Mover:
                         self.reader.delete(connection, copy.task_id)
                         deleted.append(copy)
                     (changed if state == "changed" else gone).append(copy)
+                if deleted:
+                    self._note_archive(connection)
         except (sqlite3.IntegrityError, CommitUnknownError) as error:
             # A reference may be checked only at COMMIT, before that writes anything.
             if not isinstance(error.__cause__ or error, sqlite3.IntegrityError):
@@ -180,6 +195,15 @@ class _Mover:
         self.result.logs_moved += sum(copy.logs for copy in deleted)
         self.result.left_changed += len(changed)
         return gone, changed
+
+    def _note_archive(self, connection: Connection) -> None:
+        """Say in the queue where its tasks went, unless that is where everybody looks."""
+        if self.archive.path == archive_path(self.database.path):
+            return
+        known = known_archives(connection, self.database.path)
+        if self.archive.path not in known:
+            others = [str(path) for path in (*known[1:], self.archive.path)]
+            write_meta(connection, ARCHIVES_KEY, json.dumps(others))
 
     def _compare(self, connection: Connection, copy: Pending) -> str:
         """Return "same", "changed", or "gone" where the queue has no such task any more."""

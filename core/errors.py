@@ -185,6 +185,18 @@ class ArchiveError(QueueError):
     """Archiving of "{path}" into "{archive}" was not done: {detail}."""
 
 
+class ContentRecordError(QueueError):
+    """The content record "{record}" cannot be used ({detail}); that says nothing of the queue. If
+    the queue is known to be sound, record it anew: queuedrill content --db "{path}" --accept
+    """
+
+
+class ForeignRecordError(ContentRecordError):
+    """ "{record}" is the content record of another queue ("{source}"). If this queue has moved,
+    record it anew: queuedrill content --db "{path}" --accept
+    """
+
+
 # -- tasks -----------------------------------------------------------------------------------
 
 

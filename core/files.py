@@ -7,6 +7,7 @@ undo the rename (``man 2 fsync``); Windows has no such call and journals its fol
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -91,6 +92,26 @@ def write_replacing(path: Path, content: bytes) -> None:
     """Put a synced file with this content in the place of what was there, whole or not at all."""
     with temporary_beside(path) as draft:
         _write_synced(draft, content)
+        replace(draft, path)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, like: Path | None = None) -> Iterator[Callable[[bytes], None]]:
+    """Put a synced file in the place of what was there, whole or not at all, piece by piece.
+
+    Args:
+        path: its name; what is there stays until the body has ended without an error.
+        like: a file whose owner and mode it gets; its owner's alone unless told.
+
+    Yields:
+        What takes the next piece of its content.
+    """
+    with temporary_beside(path) as draft:
+        with _closing(primitives.create(draft)) as descriptor:
+            yield functools.partial(_write_all, descriptor)
+            primitives.sync(descriptor)
+        if like is not None:
+            adopt_access(draft, like=like)
         replace(draft, path)
 
 

@@ -32,6 +32,7 @@ from .errors import (
 from .examination import Case, ContentCheck, Examination, Outcome
 from .file_checks import FILE_CHECKS, has_backups
 from .findings import Finding, HealthReport, Level, fixes
+from .finished_check import check_finished
 from .paths import resolve, sides
 from .task_checks import TASK_CHECKS
 from .thresholds import Thresholds
@@ -41,11 +42,12 @@ __all__ = ["FINDING_IDS", "HealthReport", "Thresholds", "check_health", "fixes"]
 
 TIMEOUT_S = 600.0
 _OPENS = "file.opens"
-# Integrity comes last: it takes longest, and the figures before it are cheap.
+# What takes longest comes last; the figures before it are cheap.
 _CHECKS: tuple[tuple[str, ContentCheck], ...] = (
     (_OPENS, check_opens),
     *CONTENT_CHECKS,
     *TASK_CHECKS,
+    ("content.finished", check_finished),
     ("database.integrity", check_integrity),
 )
 FINDING_IDS = tuple(finding_id for finding_id, _check in (*FILE_CHECKS, *_CHECKS))
@@ -76,7 +78,8 @@ def check_health(
         target: the queue, or its path; the default path where none is given.
         backup_dir: where its backups lie; ``backups`` beside it unless told otherwise.
         thresholds: what it is held against; the runbook's unless told otherwise.
-        full: also check every index and every reference, and measure half-empty pages.
+        full: also check every index and every reference, measure half-empty pages, and compare
+            finished tasks with what is recorded of them.
         copying: copy a file that nobody has open in any case, and judge the copy; otherwise only
             one with a log beside it is copied.
         clock: where the time comes from; the queue's own where one was given.

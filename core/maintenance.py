@@ -12,6 +12,7 @@ from .arguments import check_integer, check_seconds
 from .attempts import Outcome
 from .checkpoint import TIMEOUT_SECONDS as CHECKPOINT_SECONDS
 from .checkpoint import CheckpointResult, Mode, check_mode, checkpoint
+from .content import ContentResult, check_content
 from .database import QueueDatabase
 from .errors import DatabaseBusyError, QueueError
 from .integrity import integrity_check
@@ -176,6 +177,53 @@ class QueueMaintenance:
         if timeout_seconds is not None:
             check_seconds("timeout_seconds", timeout_seconds)
         return integrity_check(self.database, timeout_seconds, progress)
+
+    def check_content(
+        self,
+        record: str | os.PathLike[str] | None = None,
+        *,
+        accept: bool = False,
+        only_compare: bool = False,
+        timeout_seconds: float | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> ContentResult:
+        """Compare every finished task with what is recorded of it, and record it anew.
+
+        The record is a file outside of the database. It tells what ``integrity_check`` cannot: a
+        payload that has changed, a task that is no longer finished, or gone, without anybody having
+        written to it, requeued it or archived it. What differs keeps the record that it had, and is
+        told again each time until it is as recorded or accepted. After a restore nothing can be
+        compared: all is recorded anew, and the result says so.
+
+        Args:
+            record: the record, ``<name>-content.jsonl`` beside the queue unless told otherwise.
+            accept: record what differs as it is now, also in the place of a record that cannot be
+                used; what is no record at all is never overwritten.
+            only_compare: write nothing.
+            timeout_seconds: how long reading the queue may take; None for as long as it takes.
+            progress: told the seconds so far; an exception from it stops the check.
+
+        Raises:
+            ContentRecordError: the record is damaged, or no record; it is as it was.
+            ForeignRecordError: it is that of another queue; it is as it was.
+            OperationTimeoutError: it took longer; the record is as it was.
+            InvalidArgumentError: an argument makes no sense.
+            MaintenanceBusyError: another maintenance run is at work.
+            DatabaseError: the queue, its archive or the record cannot be read or written.
+
+        Locks: shared.
+        On a live queue: safe (the -wal grows meanwhile).
+        """
+        if timeout_seconds is not None:
+            check_seconds("timeout_seconds", timeout_seconds)
+        path = None if record is None else resolve(record, what="the record's path")
+        with maintenance_lock(
+            self.database.path, "content", wait_s=self.wait_s, clock=self.database.clock
+        ):
+            return check_content(
+                self.database, path, timeout_seconds, progress,
+                accept=accept, write=not only_compare,
+            )  # fmt: skip
 
     def enable_wal(self) -> None:
         """Leave the database in WAL mode, which the file remembers.

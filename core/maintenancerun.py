@@ -39,6 +39,7 @@ class MaintenanceRun:
         steps: what was done so far.
         damage: what is broken in the database, once that is known.
         counted: the rows of before VACUUM.
+        differing: what finished tasks no longer hold though nobody wrote to them, once known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class MaintenanceRun:
     steps: list[Step] = field(default_factory=list)
     damage: str | None = None
     counted: RowCounts | None = None
+    differing: str | None = None
 
     def __post_init__(self) -> None:
         self.started_utc = to_text(self.database.clock.now_ms())
@@ -115,11 +117,20 @@ class MaintenanceRun:
         verified = self.do(
             "verify backup", verify, needs=created, why="there is no new backup", writes=False
         )
+        # What finished tasks held may be in an older backup alone.
         self.do(
-            "prune backups", prune, needs=verified, why="the new backup is not verified",
-            writes=False,
+            "prune backups", prune, needs=verified and self.differing is None,
+            why=self.differing or "the new backup is not verified", writes=False,
         )  # fmt: skip
         return verified
+
+    def check_content(self) -> str:
+        """Compare finished tasks with what is recorded of them, and record them anew."""
+        result = self.maintenance.check_content()
+        if result.damaged:
+            self.differing = f"finished tasks are not as they were recorded ({result})"
+            raise StepFailed(str(result))
+        return f"{result}; {result.tally.tasks} recorded"
 
     def analyze(self) -> str:
         """Bring the statistics up to date."""

@@ -90,9 +90,10 @@ def run_daily(
     timeout_seconds: float = STALE_SECONDS,
     wait_s: float = WAIT_S,
 ) -> RunReport:
-    """Back up, verify, thin out, analyze, checkpoint, free stale leases; return what was done.
+    """Compare, back up, verify, thin out, analyze, checkpoint, free leases; return what was done.
 
-    Old backups are only removed once the new one is verified.
+    Finished tasks are compared with what was recorded of them. Old backups are only removed once
+    the new one is verified, and while finished tasks are as they were recorded.
 
     Args:
         database: the queue.
@@ -111,6 +112,7 @@ def run_daily(
     check_integer("keep_count", keep_count, least=1)
     check_seconds("timeout_seconds", timeout_seconds)
     run = MaintenanceRun("daily", database, backup_dir, wait_s)
+    run.do("content", run.check_content, writes=False)
     if not run.back_up("daily", keep_count):
         # The database itself may be why; nothing is written to it until that is known.
         run.do("integrity check", run.check_integrity, writes=False)
@@ -131,8 +133,9 @@ def run_weekly(
 ) -> RunReport:
     """Do the daily steps, and check, VACUUM and check again; return what was done.
 
-    VACUUM is only run where a verified backup was just made and the database is sound; afterwards
-    the database is checked whole, and every task and log row counted before must be there.
+    VACUUM is only run where a verified backup was just made, the database is sound and finished
+    tasks are as they were recorded; afterwards the database is checked whole, and every task and
+    log row counted before must be there.
 
     Args:
         database: the queue.
@@ -153,14 +156,15 @@ def run_weekly(
     check_seconds("timeout_seconds", timeout_seconds)
     check_seconds("vacuum_timeout_seconds", vacuum_timeout_seconds)
     run = MaintenanceRun("weekly", database, backup_dir, wait_s)
+    run.do("content", run.check_content, writes=False)
     backed_up = run.back_up("weekly", keep_count)
     sound = run.do("integrity check", run.check_integrity, writes=False)
     run.do("analyze", run.analyze)
     run.do(
         "vacuum",
         lambda: run.vacuum(vacuum_timeout_seconds),
-        needs=backed_up and sound,
-        why="it needs a verified backup and a sound database",
+        needs=backed_up and sound and run.differing is None,
+        why=run.differing or "it needs a verified backup and a sound database",
     )
     run.do("verify database", run.verify_database)
     run.do("checkpoint", run.checkpoint)

@@ -117,6 +117,7 @@ class Thresholds:
         never_run: waiting tasks that nothing will ever claim.
         late_tasks: waiting tasks that text-comparing workers claim at the wrong time.
         unknown_status: tasks in a status that no program knows.
+        content_age_h: age of the record of what finished tasks hold, where there is one.
         clock_ahead_s: how far the newest change lies in the future of this machine's clock.
         stale_after_s: grace after the end of a lease, in seconds.
         lease_horizon_s: the longest lease that makes sense, in seconds.
@@ -138,6 +139,7 @@ class Thresholds:
     never_run: AtMost = AtMost(0, 10, "tasks")
     late_tasks: AtMost = AtMost(0, None, "tasks")
     unknown_status: AtMost = AtMost(0, None, "tasks")
+    content_age_h: AtMost = AtMost(192, None, "h")
     clock_ahead_s: AtMost = AtMost(300, 3600, "s")
     stale_after_s: float = 300.0
     lease_horizon_s: float = 86_400.0

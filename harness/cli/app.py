@@ -13,6 +13,7 @@ from .verbs import (
     archive,
     backup,
     checkpoint,
+    content,
     driver,
     enable_wal,
     health,
@@ -64,6 +65,7 @@ app.command("checkpoint")(checkpoint.checkpoint)
 app.command("vacuum")(vacuum.vacuum)
 app.command("analyze")(analyze.analyze)
 app.command("integrity")(integrity.integrity)
+app.command("content")(content.content)
 app.command("archive")(archive.archive)
 app.command("enable-wal")(enable_wal.enable_wal)
 app.command("stats")(stats.stats)

@@ -45,7 +45,7 @@ def test_maintain_that_fails_ends_with_1_and_says_where(cli, queue_path):
     done = cli("maintain", "daily", "--db", queue_path)
 
     assert done.code == 1
-    assert done.out.startswith("FAILED   backup")
+    assert "\nFAILED   backup" in done.out
     assert done.out.endswith("The daily run is NOT whole.\n")
 
 

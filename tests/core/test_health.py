@@ -21,7 +21,17 @@ from health_queues import (
     task,
 )
 
-from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, errors, health, observer
+from core import (
+    ManualClock,
+    QueueBackup,
+    QueueDatabase,
+    QueueMaintenance,
+    connect_stdlib,
+    errors,
+    health,
+    observer,
+)
+from core.contentrecord import record_path
 from core.findings import Level, fixes
 from core.health import FINDING_IDS, check_health
 from core.paths import sides, wal_of
@@ -446,3 +456,88 @@ def test_path_that_cannot_be_is_a_finding(tmp_path):
 
     assert report.level is Level.CRITICAL
     assert "too long" in report.finding("file.opens").message
+
+
+# -- what finished tasks hold ----------------------------------------------------------------
+
+
+def recorded(path):
+    """Have finished tasks recorded; return the path."""
+    with QueueDatabase(path, clock=clock()) as database:
+        QueueMaintenance(database).check_content()
+    return path
+
+
+def test_queue_without_a_content_record_is_told_how_to_make_one(queue_path, execute):
+    """Without a record nothing is judged, and nothing is wrong."""
+    execute(task(status="completed"))
+
+    found = checked(queue_path, full=True).finding("content.finished")
+
+    assert (found.level, found.observed) == (Level.OK, "none")
+    assert f'queuedrill content --db "{queue_path}"' in found.message
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "observed"),
+    [
+        ("payload = '1'", Level.CRITICAL, "changed"),
+        ("status = 'leased'", Level.CRITICAL, "reverted"),
+        (f"payload = '1', updated_at_utc = '{to_text(NOW_MS + 5)}'", Level.WARNING, "rewritten"),
+        (f"status = 'queued', updated_at_utc = '{to_text(NOW_MS + 5)}'", Level.WARNING, "reopened"),
+        (f"updated_at_utc = '{to_text(NOW_MS + 5)}'", Level.OK, 0),
+    ],
+)
+def test_finished_task_that_is_not_as_recorded_is_a_finding_of_the_full_check(
+    queue_path, execute, change, level, observed
+):
+    """Damage is critical, what programs did a warning, and only the full check reads the tasks."""
+    execute(task(status="completed"), task(status="completed"))
+    recorded(queue_path)
+    execute((f"UPDATE task_queue SET {change} WHERE id = 2",))
+
+    found = checked(queue_path, full=True).finding("content.finished")
+
+    assert (found.level, found.observed) == (level, observed)
+    assert found.level is Level.OK or "(2)" in found.message
+    assert checked(queue_path).finding("content.finished").level is Level.OK
+
+
+def test_content_record_that_is_old_is_a_warning(queue_path, execute):
+    """A record that nobody renews is told with its age, by the quick check too."""
+    execute(task(status="completed"))
+    recorded(queue_path)
+    later = ManualClock(NOW_MS + 200 * HOUR_MS)
+
+    report = checked(queue_path, clock=later)
+
+    found = report.finding("content.finished")
+    assert (found.level, found.observed) == (Level.WARNING, 200)
+    assert "content" in found.command
+    assert report.metrics["content_age_h"] == 200
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_damaged_content_record_is_a_warning_and_no_damage_to_the_queue(queue_path, full):
+    """A record that cannot be used is told as that."""
+    path = record_path(recorded(queue_path))
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+
+    found = checked(queue_path, full=full).finding("content.finished")
+
+    assert (found.level, found.observed) == (Level.WARNING, "record")
+    assert found.command.endswith("--accept")
+
+
+def test_health_reads_finished_tasks_of_a_log_left_behind(queue_path, execute, spawn):
+    """What a crash left in the -wal is compared on the copy, and nothing is written."""
+    execute(task(status="completed"))
+    recorded(queue_path)
+    crash(spawn, queue_path, 2)
+    before = snapshot(queue_path.parent)
+
+    found = checked(queue_path, full=True).finding("content.finished")
+
+    assert (found.level, found.observed) == (Level.OK, 0)
+    assert "all 1 recorded tasks" in found.message
+    assert snapshot(queue_path.parent) == before

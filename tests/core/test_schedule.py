@@ -18,10 +18,11 @@ from core.schedule import DAILY, HOURLY, WEEKLY
 
 DEFECT = wal_reset_defect(sqlite3.sqlite_version_info)
 DAILY_STEPS = (
-    "backup", "verify backup", "prune backups", "analyze", "checkpoint", "stale leases",
+    "content", "backup", "verify backup", "prune backups", "analyze", "checkpoint",
+    "stale leases",
 )  # fmt: skip
 WEEKLY_STEPS = (
-    "backup", "verify backup", "prune backups", "integrity check", "analyze", "vacuum",
+    "content", "backup", "verify backup", "prune backups", "integrity check", "analyze", "vacuum",
     "verify database", "checkpoint", "stale leases",
 )  # fmt: skip
 
@@ -148,8 +149,8 @@ def test_backup_that_fails_its_verification_stops_the_pruning(queue_path):
     assert struck
     assert not report.ok
     assert told(report) == {
-        "backup": True, "verify backup": False, "prune backups": None, "integrity check": True,
-        "analyze": True, "checkpoint": True, "stale leases": True,
+        "content": True, "backup": True, "verify backup": False, "prune backups": None,
+        "integrity check": True, "analyze": True, "checkpoint": True, "stale leases": True,
     }  # fmt: skip
     assert "not verified" in report.step("prune backups").detail
     assert len(list(queue_path.parent.glob("backups/queue_backup_daily_*.db"))) == 4
@@ -191,6 +192,42 @@ def test_damaged_database_is_written_to_by_no_step(queue_path, run):
     assert states.get("vacuum") is None
     assert "damaged" in report.step("analyze").detail
     assert queue_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("run", [run_daily, run_weekly])
+def test_finished_task_that_nobody_wrote_to_and_that_differs_keeps_every_backup(queue_path, run):
+    """A payload that changed by itself stops pruning and VACUUM, and nothing else."""
+    fill(queue_path, 20, status="completed")
+    with QueueDatabase(queue_path) as database:
+        for _ in range(2):
+            assert run(database).ok
+        with rival(queue_path) as connection:
+            connection.execute("UPDATE task_queue SET payload = '\"other\"' WHERE id = 7")
+        report = run(database, keep_count=1)
+        again = run(database, keep_count=1)
+
+    states = told(report)
+    assert report.step("content").detail == "1 changed (7)"
+    assert "7" in report.step("prune backups").detail
+    assert (states.pop("content"), states.pop("prune backups")) == (False, None)
+    assert states.pop("vacuum", None) is None
+    assert set(states.values()) == {True}
+    assert told(again)["content"] is False, "it is told until it is accepted"
+    assert len(QueueBackup(queue_path).list_backups()) == 4
+
+
+def test_finished_task_that_a_program_wrote_to_or_removed_fails_no_run(queue_path):
+    """What programs do is told by the step, and keeps nothing from being done."""
+    fill(queue_path, 20, status="completed")
+    with QueueDatabase(queue_path) as database:
+        run_daily(database)
+        with rival(queue_path) as connection:
+            connection.execute("DELETE FROM task_logs WHERE task_id = 7")
+            connection.execute("DELETE FROM task_queue WHERE id = 7")
+        report = run_daily(database)
+
+    assert report.ok
+    assert report.step("content").detail == "1 missing (7); 19 recorded"
 
 
 @pytest.mark.parametrize("run", [run_daily, run_weekly])
