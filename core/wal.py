@@ -6,14 +6,23 @@ this on a live database's -wal must have no connection to it (``observer.py``).
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
+
+from .walsum import FrameSums, Order, Sums, checksum
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _MAGIC_LITTLE = 0x377F0682
 _MAGIC_BIG = 0x377F0683
+_VERSION = 3_007_000
+_PAGE_SIZES = frozenset(1 << bits for bits in range(9, 17))
+_MASK = 0xFFFF_FFFF
+# So many are summed at one time as the processor's caches hold.
+_BATCH_BYTES = 1 << 18
+_BATCH_FRAMES_LEAST = 16
 
 Damage = Literal["none", "header", "frame", "tail"]
 
@@ -31,7 +40,8 @@ class WalWalk:
         stranded_commits: commits among them: transactions that were written and would vanish.
         bad_frame: number of the first bad frame, from 1, or None.
         damage: "none"; "header" (the whole log is ignored); "frame" (something valid lies behind
-            a bad frame); "tail" (the last frame of this life is bad: a torn write or damage).
+            a bad frame); "tail" (the last frame of this life, a commit, is bad: a torn write or
+            damage). Frames of a transaction that never was committed are no damage.
         salt: the log's salt, to tell one life of it from the next.
     """
 
@@ -72,17 +82,34 @@ def _walk_open(file: BinaryIO, size: int) -> WalWalk:
     head = file.read(_HEADER.size)
     if len(head) < _HEADER.size:
         return WalWalk(size, 0, 0, 0, 0, 0, None, "header", None)
-    magic, _version, page_size, _sequence, salt1, salt2, sum1, sum2 = _HEADER.unpack(head)
-    page_size = 65536 if page_size == 1 else page_size
+    magic, version, page_size, _sequence, salt1, salt2, sum1, sum2 = _HEADER.unpack(head)
     known = magic in (_MAGIC_LITTLE, _MAGIC_BIG) and page_size in _PAGE_SIZES
-    order: Literal["<", ">"] = ">" if magic == _MAGIC_BIG else "<"
+    order: Order = ">" if magic == _MAGIC_BIG else "<"
     frames = (size - _HEADER.size) // (page_size + _FRAME.size) if known else 0
-    if not known or _checksum(head[:24], (0, 0), order) != (sum1, sum2):
+    sound = known and checksum(head[:24], (0, 0), order) == (sum1, sum2)
+    if not sound or version != _VERSION:
+        # SQLite ignores a log whose header is not sound, and does not open one of another version.
         return WalWalk(size, frames, 0, 0, 0, 0, None, "header", None)
-    return _Walker(file, size, frames, page_size, (salt1, salt2), order).walk((sum1, sum2))
+    sums = FrameSums(page_size, order)
+    return _Walker(file, size, frames, sums, (salt1, salt2)).walk((sum1, sum2))
 
 
-_PAGE_SIZES = tuple(1 << bits for bits in range(9, 17))
+class _Frame(NamedTuple):
+    """One frame as it lies there.
+
+    Attributes:
+        page: number of the page.
+        commit: pages of the database after the commit, 0 where the frame ends no transaction.
+        salt: of the life that it was written in.
+        sums: the checksum of all up to it, as it says.
+        own: what it adds to the checksum, as it is.
+    """
+
+    page: int
+    commit: int
+    salt: tuple[int, int]
+    sums: Sums
+    own: Sums
 
 
 @dataclass
@@ -90,53 +117,79 @@ class _Walker:
     file: BinaryIO
     size: int
     frames: int
-    page_size: int
+    sums: FrameSums
     salt: tuple[int, int]
-    order: Literal["<", ">"]
 
-    def walk(self, checksum: tuple[int, int]) -> WalWalk:
+    def walk(self, running: Sums) -> WalWalk:
         valid = committed = 0
-        for number in range(1, self.frames + 1):
-            head, page = self._frame()
-            _page, commit, salt1, salt2, sum1, sum2 = _FRAME.unpack(head)
-            if (salt1, salt2) != self.salt:
-                return self._stopped(valid, committed, number, of_this_life=False, commit=False)
-            checksum = _checksum(head[:8], checksum, self.order)
-            checksum = _checksum(page, checksum, self.order)
-            if checksum != (sum1, sum2):
-                return self._stopped(
-                    valid, committed, number, of_this_life=True, commit=commit != 0
-                )
+        for number, frame in enumerate(self._read(), 1):
+            running = self.sums.after(running, frame.own)
+            if frame.salt != self.salt or frame.page == 0 or running != frame.sums:
+                bad = _Bad(number, frame, self._was_commit(frame, running))
+                return self._stopped(valid, committed, bad)
             valid = number
-            committed = number if commit else committed
+            committed = number if frame.commit else committed
         return self._result(valid, committed)
 
-    def _frame(self) -> tuple[bytes, bytes]:
-        return self.file.read(_FRAME.size), self.file.read(self.page_size)
+    def _read(self) -> Iterator[_Frame]:
+        """Yield the frames that the file holds, a batch of them in memory."""
+        size = _FRAME.size + self.sums.page_size
+        most = max(_BATCH_FRAMES_LEAST, _BATCH_BYTES // size)
+        for first in range(0, self.frames, most):
+            content = self.file.read(min(most, self.frames - first) * size)
+            # Somebody may cut it meanwhile; what is not whole is no frame.
+            content = content[: len(content) // size * size]
+            for number, own in enumerate(self.sums.own(content)):
+                page, commit, *salt, sum1, sum2 = _FRAME.unpack_from(content, number * size)
+                yield _Frame(page, commit, (salt[0], salt[1]), (sum1, sum2), own)
 
-    def _stopped(
-        self, valid: int, committed: int, bad: int, *, of_this_life: bool, commit: bool
-    ) -> WalWalk:
+    def _of_this_life(self, salt: tuple[int, int]) -> bool:
+        # From one life to the next the first half is counted up and the second one drawn anew:
+        # of an earlier life neither is right, and one that is right has a damaged one beside it.
+        return salt[0] == self.salt[0] or salt[1] == self.salt[1]
+
+    def _was_commit(self, frame: _Frame, computed: Sums) -> bool:
+        """Return whether the frame was written to end a transaction.
+
+        Where one bit of just that mark has turned, the checksum tells what it was.
+        """
+        missing = ((frame.sums[0] - computed[0]) & _MASK, (frame.sums[1] - computed[1]) & _MASK)
+        for bit in range(32):
+            written = frame.commit ^ 1 << bit
+            more = self.sums.word_of(written) - self.sums.word_of(frame.commit)
+            if self.sums.of_changed_commit(more) == missing:
+                return written != 0
+        return frame.commit != 0
+
+    def _stopped(self, valid: int, committed: int, bad: "_Bad") -> WalWalk:
         """Look at what lies behind the first frame that recovery would not read."""
         stranded = commits = 0
-        for _number in range(bad + 1, self.frames + 1):
-            head, _page = self._frame()
-            fields = _FRAME.unpack(head)
-            if fields[2:4] == self.salt:
+        for _page, commit, *salt, _sum1, _sum2 in self._heads(bad.number):
+            if self._of_this_life((salt[0], salt[1])):
                 stranded += 1
-                commits += fields[1] != 0
-        if stranded and not commits and not commit:
+                commits += commit != 0
+        if not commits and not bad.commit:
             # A transaction that was never committed: SQLite leaves its frames without checksums
             # once it has written one of them anew, and mends them at the commit.
             return self._result(valid, committed)
         if stranded:
             return self._result(
-                valid, committed, stranded=stranded, commits=commits, bad=bad, damage="frame"
+                valid, committed, stranded=stranded, commits=commits, bad=bad.number, damage="frame"
             )
-        if of_this_life:
-            return self._result(valid, committed, bad=bad, damage="tail")
+        if self._of_this_life(bad.frame.salt):
+            return self._result(valid, committed, bad=bad.number, damage="tail")
         # Frames of an earlier life of the log lie behind the end of this one: as it should be.
         return self._result(valid, committed)
+
+    def _heads(self, behind: int) -> Iterator[tuple[int, ...]]:
+        """Yield the heads of the frames behind this one, unread what lies between them."""
+        size = _FRAME.size + self.sums.page_size
+        for number in range(behind, self.frames):
+            self.file.seek(_HEADER.size + number * size)
+            head = self.file.read(_FRAME.size)
+            if len(head) < _FRAME.size:
+                return
+            yield _FRAME.unpack(head)
 
     def _result(
         self,
@@ -153,11 +206,16 @@ class _Walker:
         )
 
 
-def _checksum(data: bytes, start: tuple[int, int], order: Literal["<", ">"]) -> tuple[int, int]:
-    """Return SQLite's running WAL checksum over the data, whose length is a multiple of eight."""
-    first, second = start
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for even, odd in zip(words[::2], words[1::2], strict=True):
-        first = (first + even + second) & 0xFFFFFFFF
-        second = (second + odd + first) & 0xFFFFFFFF
-    return first, second
+@dataclass(frozen=True)
+class _Bad:
+    """The first frame that recovery would not read.
+
+    Attributes:
+        number: of the frame, from 1.
+        frame: as it lies there.
+        commit: whether it ended a transaction.
+    """
+
+    number: int
+    frame: _Frame
+    commit: bool
