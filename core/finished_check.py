@@ -25,8 +25,11 @@ def check_finished(exam: Examination) -> Outcome:
     except (UnreadableRecordError, ContentRecordError) as error:
         message = f"The content record cannot be used, so nothing is known of the tasks: {error}"
         return Outcome(Level.WARNING, "record", message, command=_command(case, accept=True))
-    if result is not None and not result.ok:
-        return _differing(case, result)
+    if result is not None:
+        differing = result.tally.differences.values()
+        case.metrics["content_differences"] = sum(ids.count for ids in differing)
+        if not result.ok:
+            return _differing(case, result)
     age_h = (case.now_ms - head.recorded_ms) / _HOUR_MS
     case.metrics["content_age_h"] = age_h
     message = f"{_said(result)}; the record is {age_h:.1f} h old"
@@ -50,7 +53,6 @@ def _compared(exam: Examination) -> ContentResult:
 
 def _differing(case: Case, result: ContentResult) -> Outcome:
     tally = result.tally
-    case.metrics["content_differences"] = sum(ids.count for ids in tally.differences.values())
     since = f", first seen {tally.first_seen_utc}" if tally.first_seen_utc else ""
     message = f"Finished tasks are not as they were recorded: {result}{since}."
     level = Level.CRITICAL if result.damaged else Level.WARNING

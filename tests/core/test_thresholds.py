@@ -34,10 +34,11 @@ from core.thresholds import AtLeast, AtMost, Thresholds
         (Thresholds().held_h, [(6, "OK"), (6.1, "WARNING"), (24, "WARNING"), (24.1, "CRITICAL")]),
         (Thresholds().clock_ahead_s, [(300, "OK"), (301, "WARNING"), (3600, "WARNING"),
                                       (3601, "CRITICAL")]),
+        (Thresholds().content_age_h, [(192, "OK"), (192.1, "WARNING"), (10**9, "WARNING")]),
     ],
     ids=["size", "wal", "fragmentation", "stale-leases", "free-disk", "backup-age", "late-tasks",
          "unknown-status", "unreadable-leases", "far-leases", "never-run", "waiting", "held",
-         "clock"],
+         "clock", "content-age"],
 )  # fmt: skip
 def test_limit_is_kept_at_its_figure_and_passed_just_beyond(threshold, steps):
     """At exactly the limit it is kept; the smallest step beyond passes it."""
