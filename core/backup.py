@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from . import catalog, choosing, files, naming, restore, retention
@@ -43,6 +43,8 @@ class QueueBackup:
         backup_dir: where backups lie; ``backups`` beside the database unless told otherwise.
         connect: the door to SQLite; the database's own where one was given.
         clock: where the time comes from; the database's own where one was given.
+        declared: names of triggers, tables and indexes that belong in the queue though no queue
+            has them. Others that could run code of their author's make a backup invalid.
 
     Raises:
         InvalidArgumentError: a path makes no sense.
@@ -59,6 +61,7 @@ class QueueBackup:
         *,
         connect: Connect | None = None,
         clock: Clock | None = None,
+        declared: Collection[str] = (),
     ) -> None:
         opened = database if isinstance(database, QueueDatabase) else None
         self.path = opened.path if opened else resolve(database)  # type: ignore[arg-type]
@@ -70,6 +73,7 @@ class QueueBackup:
         self._database = opened
         self._connect: Connect = connect or (opened.connect if opened else connect_stdlib)
         self._clock: Clock = clock or (opened.clock if opened else SystemClock())
+        self._declared = frozenset(declared)
 
     # -- making ----------------------------------------------------------------------------
 
@@ -179,6 +183,7 @@ class QueueBackup:
             clock=self._clock,
             timeout_s=timeout_seconds,
             live=self.path,
+            declared=self._declared,
         )
 
     # -- listing ---------------------------------------------------------------------------
@@ -228,7 +233,13 @@ class QueueBackup:
     def _fault_of(self, info: BackupInfo) -> str:
         """Return what is wrong with a backup, empty for nothing; an unreadable one raises."""
         if info.is_legacy:
-            proof = verify(info.path, connect=self._connect, clock=self._clock, live=self.path)
+            proof = verify(
+                info.path,
+                connect=self._connect,
+                clock=self._clock,
+                live=self.path,
+                declared=self._declared,
+            )
         else:
             proof = verify_digest(info.path, clock=self._clock)
         return "" if proof.ok else str(proof)
@@ -417,6 +428,7 @@ class QueueBackup:
             live=live,
             timeout_s=timeout_s,
             progress=progress,
+            declared=self._declared,
         )
 
 

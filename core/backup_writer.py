@@ -134,6 +134,8 @@ class BackupWriter:
             clock=clock,
             timeout_s=remaining_s,
             expected=measured,
+            # Its triggers act on the queue itself, whose backups must not end for that.
+            declared=None,
         )
         # The draft is the source's snapshot page by page, so these are loose in the source.
         problems = [problem for problem in proof.problems if problem.check != "foreign-keys"]

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 Parameters = Sequence[Any] | Mapping[str, Any]
+Judge = Callable[[int, str | None, str | None, str | None, str | None], int]
+"""Given an action's code, its two arguments, the database and the trigger or view that asks, says
+``SQLITE_OK`` or ``SQLITE_DENY`` (https://www.sqlite.org/c3ref/set_authorizer.html)."""
 
 
 class Cursor(Protocol):
@@ -59,6 +62,12 @@ class Connection(Protocol):
 
     def set_progress_handler(self, handler: Callable[[], int | None] | None, n: int) -> None:
         """Call the handler every n virtual-machine steps; a true answer interrupts."""
+
+    def set_authorizer(self, judge: Judge | None, /) -> None:
+        """Ask about every action of every statement before it runs."""
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        """Allow no more of the category (``sqlite3.SQLITE_LIMIT_...``); return the limit before."""
 
     def interrupt(self) -> None:
         """Stop what runs on this connection in another thread."""

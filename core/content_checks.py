@@ -9,6 +9,7 @@ from .file_checks import MEGABYTE
 from .findings import Level
 from .schema import indexes_missing
 from .translation import translate
+from .untrusted import unjudged
 from .wal import WalWalk
 
 FRAMES = "wal.frames"
@@ -71,6 +72,12 @@ def check_integrity(exam: Examination) -> Outcome:
             "for all of it."
         )
         return Outcome(Level.UNKNOWN, "not run", message, command=exam.case.command("enable-wal"))
+    if exam.view.opened.computes:
+        message = (
+            f"{check} was not run: it would compute what the schema says, and not all of that is "
+            "known to come to an end (see schema.expressions)."
+        )
+        return Outcome(Level.UNKNOWN, "not run", message)
     problems = _problems(exam, check)
     if not problems:
         also = " and foreign_key_check" if exam.case.full else ""
@@ -133,6 +140,18 @@ def check_triggers(exam: Examination) -> Outcome:
     return Outcome(Level.CRITICAL, len(undeclared), message)
 
 
+def check_expressions(exam: Examination) -> Outcome:
+    """Nothing in the schema computes with what is not known: reading would run what it says."""
+    strangers = [stranger for stranger in exam.view.strangers if stranger.computes]
+    if not strangers:
+        return Outcome(Level.OK, 0, "Nothing in the schema computes with what is not known.")
+    message = (
+        f"The schema holds what no queue has: {named(list(map(str, strangers)))}. None of it was "
+        "run here. Read it in sqlite_master, then drop or declare it."
+    )
+    return Outcome(Level.WARNING, len(strangers), message)
+
+
 def check_outside(exam: Examination) -> Outcome:
     """What cannot be seen from outside is said, and not judged."""
     del exam
@@ -151,6 +170,7 @@ CONTENT_CHECKS: tuple[tuple[str, ContentCheck], ...] = (
     ("database.journal_mode", check_journal_mode),
     ("schema.complete", check_schema),
     ("schema.triggers", check_triggers),
+    ("schema.expressions", check_expressions),
     ("workers.settings", check_outside),
 )
 
@@ -195,9 +215,12 @@ def _broken_references(exam: Examination) -> list[str]:
 
 def _page_slack(exam: Examination) -> float | None:
     """Return unused bytes inside used pages in percent, or None where SQLite cannot tell."""
+    if exam.view.opened.computes:
+        return None
     sql = "SELECT 100.0 * sum(unused) / sum(pgsize) FROM dbstat"
     try:
-        slack = scalar(exam.connection, sql)
+        with unjudged(exam.view.opened):
+            slack = scalar(exam.connection, sql)
     except sqlite3.OperationalError:
         # dbstat is not compiled into every SQLite: https://www.sqlite.org/dbstat.html
         return None

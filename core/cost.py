@@ -5,9 +5,11 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from .clock import Deadline
 from .connection import Connect, scalar
 from .paths import uri
 from .schema import FINISHED
+from .untrusted import open_untrusted
 
 _FINISHED = ", ".join(f"'{status}'" for status in FINISHED)
 # After a restore new tasks get ids that were used before; the id alone does not name a task.
@@ -27,20 +29,28 @@ class RestoreCost:
     tasks_to_run_again: int | None
 
 
-def compare(old: Path, restored: Path, *, connect: Connect) -> RestoreCost:
+def compare(old: Path, restored: Path, *, connect: Connect, deadline: Deadline) -> RestoreCost:
     """Return what the step from the old to the restored state cost; both files are nobody's.
 
-    Where one of them cannot be read the cost is not known; the restore is done all the same.
+    Where one of them cannot be read (in time, or because what is there is no table), the cost is
+    not known; the restore is done all the same.
     """
     try:
-        return _compare(old, restored, connect)
+        return _compare(old, restored, connect, deadline)
     except sqlite3.Error:
         return RestoreCost(None, None)
 
 
-def _compare(old: Path, restored: Path, connect: Connect) -> RestoreCost:
-    connection = connect(uri(old, mode="ro", immutable=1), timeout_s=0.0)
-    with contextlib.closing(connection):
+def _compare(old: Path, restored: Path, connect: Connect, deadline: Deadline) -> RestoreCost:
+    opened = open_untrusted(
+        uri(old, mode="ro", immutable=1),
+        old,
+        connect=connect,
+        deadline=deadline,
+        attaching=True,
+        declared=None,
+    )
+    with contextlib.closing(opened.connection) as connection:
         connection.execute("ATTACH ? AS restored", (uri(restored, mode="ro", immutable=1),))
         lost = scalar(
             connection,

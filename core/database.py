@@ -30,7 +30,7 @@ from .errors import (
 )
 from .files import create_empty, make_folder, publish, remove, sync_file, temporary_beside
 from .paths import resolve, sides, uri
-from .translation import primary_code, system_translated, translate, translated
+from .translation import opening, primary_code, system_translated, translate, translated
 
 Durability = Literal["full", "normal"]
 OpenMode = Literal["ro", "rw"]
@@ -198,7 +198,7 @@ class QueueDatabase:
         wait_s = self.busy_timeout_ms / 1000 if timeout_s is None else timeout_s
         mode = mode or ("ro" if self.read_only else "rw")
         recovery.refuse_swap(self.path)
-        with translated(self.path, wait_s):
+        with opening(self.path, wait_s):
             connection = self._open(self.path, mode, wait_s)
         try:
             recovery.refuse_swap(self.path)
@@ -371,7 +371,7 @@ class QueueDatabase:
             _make_queue(connection)
 
     def _check_layout(self) -> schema.Layout:
-        with translated(self.path, self.busy_timeout_ms / 1000):
+        with opening(self.path, self.busy_timeout_ms / 1000):
             return require_queue(self.path, self.connection())
 
 

@@ -36,6 +36,7 @@ from .finished_check import check_finished
 from .paths import resolve, sides
 from .task_checks import TASK_CHECKS
 from .thresholds import Thresholds
+from .translation import opening
 from .viewpoint import Viewpoint, has_log, state_of, viewpoint
 
 __all__ = ["FINDING_IDS", "HealthReport", "Thresholds", "check_health", "fixes"]
@@ -84,7 +85,8 @@ def check_health(
             one with a log beside it is copied.
         clock: where the time comes from; the queue's own where one was given.
         scratch: folder for a copy, where one is needed; the temporary folder unless told.
-        declared_triggers: names of triggers that belong in the queue.
+        declared_triggers: names of triggers that belong in the queue, and of tables and indexes
+            that compute with what this program does not know.
         timeout_seconds: how long reading the file may take; what was not done then is UNKNOWN.
         connect: the door to SQLite; the queue's own where one was given.
 
@@ -133,6 +135,7 @@ def _judge_content(case: Case, scratch: Path | None, timeout_s: float) -> tuple[
                 scratch=scratch,
                 copying=copying,
                 timeout_s=max(timeout_s, observer.DEFAULT_TIMEOUT_S),
+                declared=case.declared_triggers,
             ) as view:
                 findings = _examine(case, view, timeout_s)
             if view.undisturbed():
@@ -146,7 +149,8 @@ def _judge_content(case: Case, scratch: Path | None, timeout_s: float) -> tuple[
 
 def _examine(case: Case, view: Viewpoint, timeout_s: float) -> list[Finding]:
     with _snapshot(view, Deadline(timeout_s, case.clock)):
-        layout = require_queue(case.path, view.connection)
+        with opening(case.path):
+            layout = require_queue(case.path, view.connection)
         exam = Examination(case, view, layout)
         return [_looked(finding_id, partial(check, exam)) for finding_id, check in _CHECKS]
 

@@ -68,6 +68,9 @@ def examine(database: Path, connect: Connect) -> Target:
                 return Target(opens=True, page_size=int(scalar(connection, "PRAGMA page_size")))
     except (DatabaseCorruptError, NotADatabaseError):
         return Target(opens=False, page_size=0)
+    except sqlite3.Error:
+        # A statement that simple fails on a file that SQLite does not read.
+        return Target(opens=False, page_size=0)
 
 
 def find_target(database: Path, connect: Connect, *, live: bool, timeout_s: float) -> Target:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import files, quarantine, staging
+from .clock import Deadline, SystemClock
 from .connection import Connect
 from .errors import InterruptedRestoreError, MaintenanceBusyError
 from .intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, remove_intent
@@ -19,9 +20,11 @@ from .locks import maintenance_lock
 from .paths import sides, uri
 from .schema import read_meta
 from .translation import primary_code, system_translated
+from .untrusted import open_untrusted
 
 _log = logging.getLogger("queuedrill")
 _OPEN_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 60.0
 _NO_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
@@ -196,9 +199,15 @@ def _recover_interface(database: Path, intent: RestoreIntent, connect: Connect) 
     if not database.is_file() or database.stat().st_size == 0:
         return Recovery("lost", intent)
     try:
-        with contextlib.closing(
-            connect(uri(database, mode="rw"), timeout_s=_OPEN_TIMEOUT_S)
-        ) as connection:
+        opened = open_untrusted(
+            uri(database, mode="rw"),
+            database,
+            connect=connect,
+            deadline=Deadline(_READ_TIMEOUT_S, SystemClock()),
+            timeout_s=_OPEN_TIMEOUT_S,
+            declared=None,
+        )
+        with contextlib.closing(opened.connection) as connection:
             restored = read_meta(connection, RESTORE_KEY) == intent.restore_id
     except sqlite3.Error as error:
         if primary_code(error) in _NO_DATABASE:

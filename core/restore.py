@@ -8,7 +8,7 @@ the next opening finishes or finds that nothing was replaced (``recovery.py``).
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +93,7 @@ class Restorer:
         live: whether others may have the database open.
         timeout_s: how long waiting and copying may take.
         progress: told of the pages written.
+        declared: names of triggers, tables and indexes that belong in the queue.
     """
 
     database: Path
@@ -101,6 +102,7 @@ class Restorer:
     live: bool
     timeout_s: float
     progress: ProgressCallback | None = None
+    declared: Collection[str] = ()
     _phases_s: dict[str, float] = field(default_factory=dict)
 
     def restore(self, backup: Path) -> RestoreResult:
@@ -108,7 +110,13 @@ class Restorer:
         files.make_folder(self.database.parent)
         with self._prepared():
             with self._phase("verify"):
-                proof = verify(backup, connect=self.connect, clock=self.clock, live=self.database)
+                proof = verify(
+                    backup,
+                    connect=self.connect,
+                    clock=self.clock,
+                    live=self.database,
+                    declared=self.declared,
+                )
             if not proof.ok:
                 raise BackupInvalidError(path=str(backup), detail=str(proof))
             age_s = self._age_s(backup, proof.manifest)
@@ -121,6 +129,8 @@ class Restorer:
                     page_size=page_size,
                     now_ms=self.clock.now_ms(),
                     connect=self.connect,
+                    deadline=self._deadline(),
+                    declared=self.declared,
                 )
 
             return self._replace(backup, stage, needed=backup.stat().st_size, age_s=age_s)
@@ -145,6 +155,7 @@ class Restorer:
                     restore_id=restore_id,
                     page_size=page_size,
                     connect=self.connect,
+                    deadline=self._deadline(),
                 )
 
             needed = sum(source.stat().st_size for source in sources)
@@ -153,6 +164,9 @@ class Restorer:
             with suppress(OSError):
                 quarantine.mark_undone(folder, record)
             return result
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self.timeout_s, self.clock)
 
     def _last_quarantine(self) -> tuple[Path, QuarantineRecord]:
         with system_translated(self.database):
@@ -353,5 +367,7 @@ class _Run:
         if self.route == "swap":
             # What no longer opens cannot be counted.
             return RestoreCost(None, None)
-        old = self.quarantine / self._restorer.database.name
-        return compare(old, self.staged.path, connect=self._restorer.connect)
+        restorer = self._restorer
+        deadline = Deadline(restorer.timeout_s, restorer.clock)
+        old = self.quarantine / restorer.database.name
+        return compare(old, self.staged.path, connect=restorer.connect, deadline=deadline)

@@ -5,6 +5,7 @@ flat as the backlog grows. A field file has user_version 0 and is used as it is.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from .connection import Connection, scalar
 
@@ -172,10 +173,19 @@ def _missing(connection: Connection, tables: tuple[str, ...]) -> list[str]:
         if table not in tables:
             missing.append(table)
             continue
-        rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
-        found = {row[0] for row in rows}
+        found = {row[1] for row in _told(connection, "table_info", table)}
         missing += [f"{table}.{column}" for column in columns if column not in found]
     return missing
+
+
+def _told(connection: Connection, pragma: str, name: str) -> list[Any]:
+    """Return the rows of a pragma about a table or index.
+
+    It is a statement and no function in FROM: a table of the pragma's name would stand before that.
+    """
+    quoted = name.replace('"', '""')
+    rows: list[Any] = connection.execute(f'PRAGMA {pragma}("{quoted}")').fetchall()
+    return rows
 
 
 def indexes_missing(connection: Connection) -> list[str]:
@@ -183,16 +193,13 @@ def indexes_missing(connection: Connection) -> list[str]:
 
     Locks: shared, for a moment.
     """
-    rows = connection.execute(
-        """SELECT tables.name, indexes.name, indexes."unique", columns.name
-        FROM sqlite_master AS tables
-        JOIN pragma_index_list(tables.name) AS indexes
-        JOIN pragma_index_info(indexes.name) AS columns
-        WHERE tables.type = 'table' ORDER BY tables.name, indexes.name, columns.seqno"""
-    ).fetchall()
-    found: dict[tuple[str, str, bool], list[str]] = {}
-    for table, index, unique, column in rows:
-        found.setdefault((table, index, bool(unique)), []).append(column)
+    found = {
+        (table, str(index[1]), bool(index[2])): [
+            column[2] for column in _told(connection, "index_info", index[1])
+        ]
+        for table in sorted({table for table, _columns, _unique in EXPECTED_INDEXES})
+        for index in _told(connection, "index_list", table)
+    }
     return [
         f"an index on {table} ({', '.join(wanted)})"
         for table, wanted, must_be_unique in EXPECTED_INDEXES

@@ -7,16 +7,19 @@ here, so that the next opening can tell the old state from the new one.
 import contextlib
 import re
 import sqlite3
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import files, schema
+from .clock import Deadline
 from .connection import Connect, Connection, scalar
-from .errors import DatabaseCorruptError, NotADatabaseError
+from .errors import BackupInvalidError, DatabaseCorruptError, NotADatabaseError
 from .intent import RESTORE_KEY
 from .paths import sides, uri
 from .timestamps import to_text
-from .translation import translate, translated
+from .translation import primary_code, translate, translated
+from .untrusted import Untrusted, open_untrusted, unjudged
 
 _HELD = ", ".join(f"'{status}'" for status in schema.HELD)
 
@@ -61,7 +64,15 @@ def clear_leftovers(database: Path) -> None:
 
 
 def stage_backup(
-    backup: Path, staged: Path, *, restore_id: str, page_size: int, now_ms: int, connect: Connect
+    backup: Path,
+    staged: Path,
+    *,
+    restore_id: str,
+    page_size: int,
+    now_ms: int,
+    connect: Connect,
+    deadline: Deadline,
+    declared: Collection[str] = (),
 ) -> Staged:
     """Return the backup's state ready to be put in place, every lease released.
 
@@ -72,24 +83,36 @@ def stage_backup(
         page_size: bytes a page that the target has, 0 if it does not matter.
         now_ms: the moment of release, UTC milliseconds.
         connect: the door to SQLite.
+        deadline: when to give up.
+        declared: names of triggers, tables and indexes that belong in the queue.
 
     Raises:
+        BackupInvalidError: what was copied is not what was verified: something in it would run.
         DatabaseError: the copy could not be changed.
         OSError: it could not be written.
     """
     files.make_folder(staged.parent)
     files.copy(backup, staged)
     released, tasks = 0, 0
-    with translated(staged), contextlib.closing(_open_alone(staged, connect)) as connection:
+    with translated(staged), _open_alone(staged, connect, deadline, declared) as opened:
+        connection = opened.connection
+        if opened.strangers:
+            raise BackupInvalidError(path=str(backup), detail=str(opened.strangers[0]))
         released = _release_leases(connection, restore_id, now_ms)
         tasks = int(scalar(connection, "SELECT count(*) FROM task_queue"))
-        _adopt_page_size(connection, page_size)
+        _adopt_page_size(opened, page_size)
     _finish(staged, connect)
     return Staged(staged, (staged.name,), opens=True, tasks=tasks, leases_released=released)
 
 
 def stage_set(
-    sources: list[Path], staged: Path, *, restore_id: str, page_size: int, connect: Connect
+    sources: list[Path],
+    staged: Path,
+    *,
+    restore_id: str,
+    page_size: int,
+    connect: Connect,
+    deadline: Deadline,
 ) -> Staged:
     """Return a quarantined set ready to be put back, as it was.
 
@@ -102,6 +125,7 @@ def stage_set(
         restore_id: written into it, where it opens.
         page_size: bytes a page that the target has, 0 if it does not matter.
         connect: the door to SQLite.
+        deadline: when to give up.
 
     Raises:
         DatabaseError: the disk is full, or fails.
@@ -115,14 +139,18 @@ def stage_set(
         # Nothing but a log was left.
         return _stage_as_it_is(sources, staged)
     try:
-        with contextlib.closing(_open_alone(staged, connect)) as connection:
+        with _open_alone(staged, connect, deadline, None) as opened:
+            connection = opened.connection
             _mark(connection, restore_id)
             tasks = int(scalar(connection, "SELECT count(*) FROM task_queue"))
-            _adopt_page_size(connection, page_size)
+            _adopt_page_size(opened, page_size)
         _finish(staged, connect)
     except sqlite3.Error as error:
         ours = translate(error, staged, 0.0)
-        if ours is not None and not isinstance(ours, DatabaseCorruptError | NotADatabaseError):
+        as_it_is = isinstance(ours, DatabaseCorruptError | NotADatabaseError) or ours is None
+        # What is not allowed is what a trigger or a view would do: it comes back unread.
+        if not as_it_is and primary_code(error) != sqlite3.SQLITE_AUTH:
+            assert ours is not None
             # The disk does not let it be opened now; that says nothing of the set.
             raise ours from error
         return _stage_as_it_is(sources, staged)
@@ -139,16 +167,24 @@ def _stage_as_it_is(sources: list[Path], staged: Path) -> Staged:
     return Staged(staged, tuple(names), opens=False, tasks=0, leases_released=0)
 
 
-def _open_alone(staged: Path, connect: Connect) -> Connection:
-    connection = connect(uri(staged, mode="rw"), timeout_s=0.0)
-    try:
+@contextlib.contextmanager
+def _open_alone(
+    staged: Path, connect: Connect, deadline: Deadline, declared: Collection[str] | None
+) -> Iterator[Untrusted]:
+    """Yield the copy, open to be written to; none of its triggers acts unless declared."""
+    opened = open_untrusted(
+        uri(staged, mode="rw"),
+        staged,
+        connect=connect,
+        deadline=deadline,
+        writing=True,
+        declared=declared,
+    )
+    with contextlib.closing(opened.connection) as connection:
         # One file, so that it can be renamed and copied as one.
         connection.execute("PRAGMA journal_mode = DELETE").fetchall()
         connection.execute("PRAGMA synchronous = FULL").close()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        yield opened
 
 
 def _mark(connection: Connection, restore_id: str) -> None:
@@ -179,12 +215,13 @@ def _release_leases(connection: Connection, restore_id: str, now_ms: int) -> int
     return int(cursor.rowcount)
 
 
-def _adopt_page_size(connection: Connection, page_size: int) -> None:
+def _adopt_page_size(opened: Untrusted, page_size: int) -> None:
     # The backup interface cannot write into a WAL database of another page size
     # (https://www.sqlite.org/c3ref/backup_finish.html).
-    if page_size and int(scalar(connection, "PRAGMA page_size")) != page_size:
-        connection.execute(f"PRAGMA page_size = {page_size}").close()
-        connection.execute("VACUUM").close()
+    if page_size and int(scalar(opened.connection, "PRAGMA page_size")) != page_size:
+        with unjudged(opened):
+            opened.connection.execute(f"PRAGMA page_size = {page_size}").close()
+            opened.connection.execute("VACUUM").close()
 
 
 def _finish(staged: Path, connect: Connect) -> None:

@@ -93,6 +93,24 @@ def translated(path: Path, waited_s: float = 0.0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def opening(path: Path, waited_s: float = 0.0) -> Iterator[None]:
+    """Raise SQLite's errors of the body as ours; what is wrong with no lock or disk, the file is.
+
+    Its statements are our own, so that one which cannot be prepared tells of a file that SQLite
+    does not read: of a later format, or with a schema that is none.
+
+    Args:
+        path: the database that the body opens.
+        waited_s: how long its connections wait for locks, in seconds.
+    """
+    try:
+        with translated(path, waited_s):
+            yield
+    except sqlite3.Error as error:
+        raise DatabaseCorruptError(path=str(path), detail=str(error)) from error
+
+
+@contextlib.contextmanager
 def system_translated(path: Path) -> Iterator[None]:
     """Raise what the operating system refuses in the body as ours, with the original as its cause.
 

@@ -7,6 +7,7 @@ no file is left beside it.
 
 import contextlib
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +19,13 @@ from .files import is_regular, sha256
 from .manifest import Manifest, UnreadableManifestError, read_manifest
 from .paths import sides, uri
 from .stopping import watched
+from .untrusted import Untrusted, deadline_of, open_untrusted
 
 _MAGIC = b"SQLite format 3\0"
 _ROWS_MOST = 20
+_DETAIL_MOST = 1000
+UNDECLARED = "nobody declared it. If it belongs there, say so with declared={...} or --declare NAME"
+"""What to do about a stranger in the schema."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,8 @@ class Problem:
     """Something that is wrong with a backup.
 
     Attributes:
-        check: which check found it: file, manifest, digest, opening, integrity, foreign-keys,
-            tables or counts.
+        check: which check found it: file, manifest, digest, opening, schema, integrity,
+            foreign-keys, tables or counts.
         detail: what was found.
     """
 
@@ -81,23 +86,29 @@ def verify(
     timeout_s: float | None = None,
     expected: Manifest | None = None,
     live: Path | None = None,
+    declared: Collection[str] | None = (),
 ) -> Verification:
     """Return what is wrong with the backup; nothing raises but the deadline.
+
+    Whoever wrote the backup may be hostile: nothing in it runs (``untrusted.py``).
 
     Args:
         path: the backup.
         connect: the door to SQLite.
         clock: where the time comes from.
-        timeout_s: how long it may take, in seconds.
+        timeout_s: how long it may take, in seconds; unless told, a time that grows with the file.
         expected: compared instead of the manifest beside the file (while that is not written).
         live: a database that may be in use; it is no backup, under whatever name, and not read.
+        declared: names of triggers, tables and indexes that belong in the queue though no queue
+            has them; None for a copy just made of a queue, whose own schema that is.
 
     Raises:
         OperationTimeoutError: it took longer.
 
     Locks: none: nobody writes a backup.
     """
-    verifier = _Verifier(Verification(path), connect, clock, Deadline(timeout_s, clock), live)
+    deadline = deadline_of(path, timeout_s, clock)
+    verifier = _Verifier(Verification(path), connect, clock, deadline, live, declared)
     verifier.run(expected)
     return verifier.result
 
@@ -130,6 +141,7 @@ class _Verifier:
     clock: Clock
     deadline: Deadline
     live: Path | None = None
+    declared: Collection[str] | None = ()
 
     def run(self, expected: Manifest | None) -> None:
         try:
@@ -141,13 +153,15 @@ class _Verifier:
             self.add("file", str(error))
             return
         try:
-            with contextlib.closing(self._open()) as connection:
-                self._check_content(connection)
+            opened = self._open()
+            with contextlib.closing(opened.connection) as connection:
+                if self._is_known(opened):
+                    self._check_content(connection)
         except sqlite3.Error as error:
             self.add("opening", str(error))
 
     def add(self, check: str, detail: str) -> None:
-        self.result.problems.append(Problem(check, detail))
+        self.result.problems.append(Problem(check, detail[:_DETAIL_MOST]))
 
     def timed(self, name: str, check: object) -> None:
         assert callable(check)
@@ -194,15 +208,21 @@ class _Verifier:
         elif sha256(self.result.path) != manifest.sha256:
             self.add("digest", "the content is not what was written (SHA-256 differs)")
 
-    def _open(self) -> Connection:
-        connection = self.connect(uri(self.result.path, mode="ro", immutable=1), timeout_s=0.0)
-        try:
-            for pragma in ("query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
-                connection.execute(f"PRAGMA {pragma}").close()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _open(self) -> Untrusted:
+        path = self.result.path
+        return open_untrusted(
+            uri(path, mode="ro", immutable=1),
+            path,
+            connect=self.connect,
+            deadline=self.deadline,
+            declared=self.declared,
+        )
+
+    def _is_known(self, opened: Untrusted) -> bool:
+        """Say what in the schema nobody declared: every check behind this one would compute it."""
+        for stranger in opened.strangers[:_ROWS_MOST]:
+            self.add("schema", f"{stranger}; {UNDECLARED}")
+        return not opened.strangers
 
     def _check_content(self, connection: Connection) -> None:
         checks = (
@@ -232,12 +252,15 @@ class _Verifier:
 
     def _check_foreign_keys(self, connection: Connection) -> None:
         """Compare loose references with those that the source had: they are its own affair."""
-        rows = list(connection.execute("PRAGMA foreign_key_check"))
-        self.result.loose_references = len(rows)
+        rows, number = [], 0
+        for number, row in enumerate(connection.execute("PRAGMA foreign_key_check"), 1):
+            if number <= _ROWS_MOST:
+                rows.append(row)
+        self.result.loose_references = number
         manifest = self.result.manifest
-        if len(rows) == (manifest.loose_references if manifest else 0):
+        if number == (manifest.loose_references if manifest else 0):
             return
-        for table, rowid, parent, _number in rows[:_ROWS_MOST]:
+        for table, rowid, parent, _number in rows:
             self.add("foreign-keys", f"row {rowid} of {table} refers to nothing in {parent}")
         if not rows:
             self.add("foreign-keys", "references that were loose are not")

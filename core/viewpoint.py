@@ -12,19 +12,23 @@ it, a plain read-only connection marks the -shm, and one to a file that nobody h
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from . import observer
+from .clock import Deadline, SystemClock
 from .connection import Connect, Connection, scalar
 from .database import require_file
 from .errors import UnsettledError
 from .files import remove_tree
 from .observer import Seen
 from .paths import sides, uri
-from .translation import translated
+from .strangers import Stranger
+from .translation import opening, translated
+from .untrusted import Untrusted, open_untrusted
 from .wal import WalWalk
 
 Way = Literal["immutable", "copy", "beside"]
@@ -40,7 +44,7 @@ class Viewpoint:
     Attributes:
         path: the database that is judged.
         way: how.
-        connection: reads it, and cannot write.
+        opened: the open file, which cannot be written to, and of which nothing runs.
         seen: what was seen of it from outside.
         walk: the frames of its -wal, or None while somebody has it open.
         state: of the files when the look began.
@@ -48,10 +52,20 @@ class Viewpoint:
 
     path: Path
     way: Way
-    connection: Connection
+    opened: Untrusted
     seen: Seen
     walk: WalWalk | None
     state: State
+
+    @property
+    def connection(self) -> Connection:
+        """Reads it."""
+        return self.opened.connection
+
+    @property
+    def strangers(self) -> tuple[Stranger, ...]:
+        """What in its schema nobody declared."""
+        return self.opened.strangers
 
     @property
     def in_wal_mode(self) -> bool:
@@ -100,6 +114,7 @@ def viewpoint(
     scratch: Path | None = None,
     copying: bool = False,
     timeout_s: float = observer.DEFAULT_TIMEOUT_S,
+    declared: Collection[str] = (),
 ) -> Iterator[Viewpoint]:
     """Yield a place to judge the database from; it is gone at the end.
 
@@ -108,7 +123,8 @@ def viewpoint(
         connect: the door to SQLite.
         scratch: folder for a copy; the system's temporary folder unless told otherwise.
         copying: make a copy also where none is needed.
-        timeout_s: how long the look from outside may take, and how long the copy.
+        timeout_s: how long the look from outside may take, how long the copy, and how long reading.
+        declared: names of triggers, tables and indexes that belong in the queue.
 
     Raises:
         DatabaseMissingError, NotAFileError, EmptyDatabaseError: there is nothing to look at.
@@ -125,19 +141,24 @@ def viewpoint(
     state = state_of(path)
     seen = observer.look(path, timeout_s=timeout_s)
     way = "copy" if copying and not seen.held else _choose(path, seen)
+
+    def opened(file: Path, name: str) -> AbstractContextManager[Untrusted]:
+        deadline = Deadline(timeout_s, SystemClock())
+        return _opened(path, file, name, connect=connect, deadline=deadline, declared=declared)
+
     if way == "copy":
         # The copy is opened for writing: a log can only be replayed by somebody who may write.
         with (
             _copied(path, scratch, timeout_s) as copied,
-            _opened(connect, path, uri(copied.path)) as opened,
+            opened(copied.path, uri(copied.path)) as copy,
         ):
-            yield Viewpoint(path, way, opened, seen, copied.walk, state)
+            yield Viewpoint(path, way, copy, seen, copied.walk, state)
     elif way == "immutable":
-        with _opened(connect, path, uri(path, mode="ro", immutable=1)) as opened:
-            yield Viewpoint(path, way, opened, seen, seen.walk, state)
+        with opened(path, uri(path, mode="ro", immutable=1)) as itself:
+            yield Viewpoint(path, way, itself, seen, seen.walk, state)
     else:
-        with _opened(connect, path, uri(path, mode="ro", readonly_shm=1)) as opened:
-            yield Viewpoint(path, way, opened, seen, None, state)
+        with opened(path, uri(path, mode="ro", readonly_shm=1)) as itself:
+            yield Viewpoint(path, way, itself, seen, None, state)
 
 
 def state_of(path: Path) -> State:
@@ -181,16 +202,26 @@ def _copied(path: Path, scratch: Path | None, timeout_s: float) -> Iterator[obse
 
 
 @contextlib.contextmanager
-def _opened(connect: Connect, path: Path, name: str) -> Iterator[Connection]:
-    with (
-        translated(path, _BUSY_TIMEOUT_S),
-        contextlib.closing(connect(name, timeout_s=_BUSY_TIMEOUT_S)) as connection,
-    ):
-        for pragma in ("query_only = ON", "mmap_size = 0", "cell_size_check = ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-        # The first page is read now, so that a file that is no database says so here.
-        connection.execute("PRAGMA schema_version").fetchall()
-        yield connection
+def _opened(
+    path: Path,
+    file: Path,
+    name: str,
+    *,
+    connect: Connect,
+    deadline: Deadline,
+    declared: Collection[str],
+) -> Iterator[Untrusted]:
+    with opening(path, _BUSY_TIMEOUT_S):
+        opened = open_untrusted(
+            name,
+            file,
+            connect=connect,
+            deadline=deadline,
+            timeout_s=_BUSY_TIMEOUT_S,
+            declared=declared,
+        )
+    with translated(path, _BUSY_TIMEOUT_S), contextlib.closing(opened.connection):
+        yield opened
 
 
 def _facts(file: Path) -> tuple[int, int, int] | None:

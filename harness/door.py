@@ -6,7 +6,7 @@ So is each step of a copy, once it is done, and the end of a connection before i
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from core.connection import Connect, Connection, Cursor, connect_stdlib
+from core.connection import Connect, Connection, Cursor, Judge, connect_stdlib
 
 
 class Watcher(Protocol):
@@ -70,6 +70,12 @@ class _Watched:
 
     def set_progress_handler(self, handler: Callable[[], int | None] | None, n: int) -> None:
         self._connection.set_progress_handler(handler, n)
+
+    def set_authorizer(self, judge: Judge | None, /) -> None:
+        self._connection.set_authorizer(judge)
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        return self._connection.setlimit(category, limit)
 
     def interrupt(self) -> None:
         self._connection.interrupt()

@@ -103,6 +103,7 @@ def _refer_to_nothing(patient: Patient) -> None:
 
 
 TRIGGER = "CREATE TRIGGER odd AFTER INSERT ON task_queue BEGIN DELETE FROM task_queue; END"
+EXPRESSION = "CREATE TABLE odd (words TEXT CHECK (words LIKE '%a%b%c%d%e%f%'))"
 INDEX = "CREATE INDEX ix_task_type_status ON task_queue (type, status)"
 DEFECTS = (
     Defect(
@@ -152,6 +153,12 @@ DEFECTS = (
         Level.CRITICAL,
         lambda patient: patient.execute(TRIGGER),
         lambda patient: patient.execute("DROP TRIGGER odd"),
+    ),
+    Defect(
+        "schema.expressions",
+        Level.WARNING,
+        lambda patient: patient.execute(EXPRESSION),
+        lambda patient: patient.execute("DROP TABLE odd"),
     ),
 )
 

@@ -26,6 +26,15 @@ BackupDir = Annotated[
         help="Where backups lie; else 'backups' beside the database.",
     ),
 ]
+Declare = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--declare",
+        metavar="NAME",
+        show_default=False,
+        help="A trigger, table or index that belongs in the queue though no queue has it.",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout, everything else on stderr.")
 ]

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from core.connection import Connect, Connection, Cursor
+from core.connection import Connect, Connection, Cursor, Judge
 
 _RESULT_MASK = 0xFF
 _RAISED: dict[int, type[sqlite3.Error]] = {
@@ -202,6 +202,14 @@ class ApswConnection:
         else:
             # apsw takes nothing but a truth value for an answer.
             self._connection.set_progress_handler(lambda: bool(handler()), n)
+
+    def set_authorizer(self, judge: Judge | None, /) -> None:
+        """Ask about every action of every statement before it runs."""
+        self._connection.authorizer = judge
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        """Allow no more of the category; return the limit before."""
+        return self._connection.limit(category, limit)
 
     def interrupt(self) -> None:
         """Stop what runs on this connection in another thread."""

@@ -50,6 +50,14 @@ class DoorConnection:
         """Hand it on."""
         self.real.set_progress_handler(handler, n)
 
+    def set_authorizer(self, judge):
+        """Hand it on."""
+        self.real.set_authorizer(judge)
+
+    def setlimit(self, category, limit):
+        """Hand it on."""
+        return self.real.setlimit(category, limit)
+
     def interrupt(self):
         """Hand it on."""
         self.real.interrupt()

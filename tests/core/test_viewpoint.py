@@ -138,6 +138,9 @@ def test_viewpoint_cannot_write(worker, queue_path):
             worker("idle")
         with viewpoint(queue_path, connect=connect_stdlib) as view:
             assert view.way == prepare
+            with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+                view.connection.execute("DELETE FROM task_queue")
+            view.connection.set_authorizer(None)
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 view.connection.execute("DELETE FROM task_queue")
 

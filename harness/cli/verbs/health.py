@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 from .. import exits
 from ..console import Console, Tone
-from ..options import AsJson, BackupDir, Db, Debug, Yes
+from ..options import AsJson, BackupDir, Db, Debug, Declare, Yes
 from ..speaking import speaking
 
 _NAMED_MOST = 6
@@ -71,6 +71,7 @@ def health(
     yes: Yes = False,
     db: Db = None,
     backup_dir: BackupDir = None,
+    declare: Declare = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -92,7 +93,11 @@ def health(
 
         def look() -> "HealthReport":
             return check_health(
-                path, backup_dir=backup_dir, thresholds=limits.thresholds(), full=full
+                path,
+                backup_dir=backup_dir,
+                thresholds=limits.thresholds(),
+                full=full,
+                declared_triggers=declare or (),
             )
 
         report = look()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from core.catalog import BackupInfo
 
 from ..figures import quoted, utc
-from ..options import AsJson, BackupDir, Db, Debug
+from ..options import AsJson, BackupDir, Db, Debug, Declare
 from ..speaking import speaking
 
 _TITLES = ("BACKUP", "SIZE MB", "LOCAL TIME", "UTC", "TASKS", "STATE")
@@ -23,6 +23,7 @@ def list_backups(
     prove: Annotated[bool, typer.Option("--verify", help="Prove each of them now.")] = False,
     db: Db = None,
     backup_dir: BackupDir = None,
+    declare: Declare = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -31,7 +32,7 @@ def list_backups(
         from core import QueueBackup
         from core.choosing import refuse_unknown
 
-        backups = QueueBackup(db, backup_dir)
+        backups = QueueBackup(db, backup_dir, declared=declare or ())
         found = backups.list_backups(include_foreign=True)
         refuse_unknown(backups.path, found)
         shown = [(info, _state(backups, info, prove=prove)) for info in found if every or info.ours]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 from ..asking import agree
 from ..console import Console
 from ..figures import age, number, quoted
-from ..options import AsJson, BackupDir, Db, Debug, DryRun, Yes
+from ..options import AsJson, BackupDir, Db, Debug, Declare, DryRun, Yes
 from ..progress import progress_bar
 from ..speaking import speaking
 from .restore_plan import is_possible
@@ -51,6 +51,7 @@ def restore(
     ] = _TIMEOUT_S,
     db: Db = None,
     backup_dir: BackupDir = None,
+    declare: Declare = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -62,7 +63,7 @@ def restore(
         from core import QueueBackup
 
         _refuse_mixtures(backup=backup, dry_run=dry_run, undo=undo, recover=recover)
-        backups = QueueBackup(db, backup_dir)
+        backups = QueueBackup(db, backup_dir, declared=declare or ())
         if recover:
             _recover(console, backups)
             return

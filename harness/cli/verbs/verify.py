@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 from ..console import Console
 from ..figures import counts, quoted
-from ..options import AsJson, BackupDir, Db, Debug
+from ..options import AsJson, BackupDir, Db, Debug, Declare
 from ..speaking import speaking
 
 
@@ -26,19 +26,20 @@ def verify(
     every: Annotated[bool, typer.Option("--all", help="All backups of this queue.")] = False,
     db: Db = None,
     backup_dir: BackupDir = None,
+    declare: Declare = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Prove that a backup is whole; the newest unless told.
 
-    Its digest, integrity, foreign keys, tables and counts are checked.
+    Its digest, schema, integrity, foreign keys, tables and counts are checked.
     """
     with speaking("verify", as_json=as_json, debug=debug) as console:
         from core import QueueBackup
 
         if backup is not None and every:
             raise typer.BadParameter("Give one BACKUP or --all, not both.")
-        backups = QueueBackup(db, backup_dir)
+        backups = QueueBackup(db, backup_dir, declared=declare or ())
         proofs = [backups.check_backup(path) for path in _chosen(backups, backup, every=every)]
         console.facts["backups"] = [_facts(proof) for proof in proofs]
         for proof in proofs:
