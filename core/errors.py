@@ -7,6 +7,8 @@ exception but a finding (``health.py``).
 
 from typing import Any
 
+from .printable import visible
+
 
 class QueueError(Exception):
     """The operation was not done."""
@@ -15,7 +17,8 @@ class QueueError(Exception):
         self.facts = facts
         for name, value in facts.items():
             setattr(self, name, value)
-        super().__init__(message if message is not None else self._default_message(facts))
+        # What a file holds, and what its names are, may be somebody else's words.
+        super().__init__(visible(self._default_message(facts) if message is None else message))
 
     def __str__(self) -> str:
         # OSError, a second base of some leaves, would format itself from errno and file name.

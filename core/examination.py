@@ -9,6 +9,7 @@ from .clock import Clock
 from .connection import Connect, Connection
 from .findings import Finding, Level, Metric, Observed
 from .leases import StaleLeases, stale_leases
+from .printable import visible
 from .schema import Layout, count_by_status
 from .thresholds import AtLeast, AtMost, Thresholds
 from .viewpoint import Viewpoint
@@ -109,7 +110,8 @@ class Outcome:
             id=finding_id,
             level=self.level,
             observed=self.observed,
-            message=self.message,
+            # Names in the file, and what SQLite says of it, may be somebody else's words.
+            message=visible(self.message),
             threshold=self.threshold,
             command="" if self.level is Level.OK else self.command,
         )

@@ -16,11 +16,16 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from . import primitives
 
+NOTE_BYTES_MOST = 1 << 20
 _CHUNK_BYTES = 1 << 20
+_READING = os.O_RDONLY | sum(
+    getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC")
+)
 _DRAFT_SUFFIX = ".draft"
 _TOKEN = re.compile(r"[0-9a-f]{12}", re.ASCII)
 # A virus scanner or an indexer may hold a file on Windows for a moment.
@@ -200,7 +205,7 @@ def copy(source: Path, target: Path, *, progress: Callable[[int], None] | None =
         FileExistsError: the target is there.
     """
     with temporary_beside(target) as draft:
-        with source.open("rb") as read, _closing(primitives.create(draft)) as written:
+        with open_regular(source) as read, _closing(primitives.create(draft)) as written:
             done = 0
             while chunk := read.read(_CHUNK_BYTES):
                 _write_all(written, chunk)
@@ -213,8 +218,41 @@ def copy(source: Path, target: Path, *, progress: Callable[[int], None] | None =
 
 def sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file that nobody writes."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Return a regular file open to be read; the caller closes it.
+
+    Whoever may write to its folder could else have a link lead anywhere, or a pipe wait for ever.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it is a link, or no regular file.
+    """
+    if path.is_symlink():
+        # Windows knows no way of opening that follows none.
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    descriptor = os.open(path, _READING)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_note(path: Path) -> bytes:
+    """Return the content of a small file of ours.
+
+    Raises:
+        OSError: it cannot be read, or is a link, or no regular file.
+        ValueError: it is larger than any that this program writes.
+    """
+    with open_regular(path) as file:
+        content = file.read(NOTE_BYTES_MOST + 1)
+    if len(content) > NOTE_BYTES_MOST:
+        raise ValueError(f"{path.name} is larger than any that is written here")
+    return content
 
 
 def free_bytes(folder: Path) -> int:

@@ -34,6 +34,7 @@ from .file_checks import FILE_CHECKS, has_backups
 from .findings import Finding, HealthReport, Level, fixes
 from .finished_check import check_finished
 from .paths import resolve, sides
+from .printable import visible
 from .task_checks import TASK_CHECKS
 from .thresholds import Thresholds
 from .translation import opening
@@ -173,7 +174,7 @@ def _looked(finding_id: str, check: Callable[[], Outcome]) -> Finding:
     try:
         return check().finding(finding_id)
     except (QueueError, sqlite3.Error, OSError) as error:
-        message = f"Could not be judged: {error}"
+        message = visible(f"Could not be judged: {error}")
         return Finding(finding_id, Level.UNKNOWN, None, message)
 
 

@@ -72,17 +72,23 @@ def read_intent(database: Path) -> RestoreIntent | None:
         ValueError: there is one and it cannot be read.
     """
     try:
-        content = intent_path(database).read_bytes()
+        content = files.read_note(intent_path(database))
     except FileNotFoundError:
         return None
     try:
         facts = json.loads(content)
-        facts["old"], facts["new"] = tuple(facts["old"]), tuple(facts["new"])
+        facts["old"], facts["new"] = _names(facts["old"]), _names(facts["new"])
         for name in _FOLDERS:
             facts[name] = str(database.parent / facts[name])
         return RestoreIntent(**facts)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{intent_path(database)} cannot be read: {error}") from error
+
+
+def _names(names: list[object]) -> tuple[str, ...]:
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("a name is no text")
+    return tuple(map(str, names))
 
 
 def clear_leftovers(database: Path) -> None:

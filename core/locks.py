@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .clock import Clock, Deadline, SystemClock
 from .errors import DatabaseMissingError, MaintenanceBusyError
-from .files import adopt_access
+from .files import adopt_access, read_note
 from .primitives import OWNER_ONLY_FILE
 from .timestamps import to_text
 from .translation import system_translated
@@ -135,7 +135,7 @@ def _write_holder(descriptor: int, verb: str, clock: Clock) -> None:
 
 def _read_holder(path: Path) -> str:
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
+        holder = json.loads(read_note(path))
         return f"{holder['verb']} by process {holder['pid']} since {holder['since_utc']} UTC"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "holder unknown"

@@ -7,16 +7,21 @@ the backups nor change what they are compared with.
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import files
+from .printable import visible
 
 SUFFIX = ".manifest.json"
 FORMAT = 1
 _SEAL = "seal"
-_MOST_BYTES = 1 << 20
+_SHOWN_MOST = 300
+# No path and no version is longer, and no number of rows or bytes larger.
+_TEXT_MOST = 5000
+_NUMBER_MOST = 2**63
 _TOKEN = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _MOMENT_MOST_MS = 200_000_000_000_000
 
@@ -106,28 +111,27 @@ def read_manifest(backup: Path) -> Manifest | None:
             damaged may throw away a sound one.
     """
     path = manifest_path(backup)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        if path.is_dir():
-            raise UnreadableManifestError(str(error)) from error
-        raise
-    if len(content) > _MOST_BYTES:
-        raise UnreadableManifestError("it is larger than any manifest")
     facts: object = None
     try:
-        facts = json.loads(content)
+        facts = json.loads(_content(path))
         return _checked(facts)
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError, RecursionError) as error:
-        raise UnreadableManifestError(f"{path.name}: {error}", _source_in(facts)) from error
+        words = visible(f"{path.name}: {str(error)[:_SHOWN_MOST]}")
+        raise UnreadableManifestError(words, _source_in(facts)) from error
+
+
+def _content(path: Path) -> bytes:
+    # What the system does not read now may be sound; a link is none of ours at any time.
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError("it is a link, or no regular file")
+    return files.read_note(path)
 
 
 def _source_in(facts: object) -> str | None:
     source = facts.get("source") if isinstance(facts, dict) else None
-    return source if isinstance(source, str) else None
+    return source if isinstance(source, str) and len(source) <= _TEXT_MOST else None
 
 
 def _checked(facts: object) -> Manifest:
@@ -142,15 +146,20 @@ def _checked(facts: object) -> Manifest:
     manifest = Manifest(**facts)
     for name, kind in Manifest.__annotations__.items():
         wanted = dict if kind == dict[str, int] else kind
-        value = getattr(manifest, name)
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise TypeError(f"{name} is no {wanted.__name__}")
-    if not all(type(count) is int and count >= 0 for count in manifest.counts.values()):
-        raise TypeError("counts are no numbers")
-    if manifest.loose_references < 0:
-        raise ValueError("loose_references is no number of rows")
+        _check_value(name, getattr(manifest, name), wanted)
+    for count in manifest.counts.values():
+        _check_value("a count", count, int)
     if not _TOKEN.fullmatch(manifest.draft):
         raise ValueError("draft is no token")
-    if not 0 <= manifest.created_ms <= _MOMENT_MOST_MS:
+    if manifest.created_ms > _MOMENT_MOST_MS:
         raise ValueError("created_ms is no moment")
     return manifest
+
+
+def _check_value(name: str, value: object, wanted: type) -> None:
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TypeError(f"{name} is no {wanted.__name__}")
+    if isinstance(value, str) and len(value) > _TEXT_MOST:
+        raise ValueError(f"{name} is too long")
+    if isinstance(value, int) and not 0 <= value < _NUMBER_MOST:
+        raise ValueError(f"{name} is no number of its kind")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import files
 from .intent import RestoreIntent
-from .paths import QUARANTINE_FOLDER
+from .paths import QUARANTINE_FOLDER, sides
 from .timestamps import parse, to_datetime
 
 _RECORD = "restore.json"
@@ -55,7 +55,7 @@ def records(database: Path) -> list[tuple[Path, QuarantineRecord]]:
     """Return the sets of this database with their folders, newest first."""
     found = []
     for folder in _folders(database):
-        record = _read(folder)
+        record = _read(folder, database)
         if record is not None:
             found.append((folder, record))
     return sorted(found, key=lambda item: item[1].number, reverse=True)
@@ -69,7 +69,7 @@ def next_number(database: Path) -> int:
 def keep(database: Path, intent: RestoreIntent) -> None:
     """Write the record that a restore was cut off before writing, so that it can be undone."""
     folder = Path(intent.quarantine)
-    if _read(folder) is None:
+    if _read(folder, database) is None:
         record = QuarantineRecord(
             restore_id=intent.restore_id,
             database=str(database),
@@ -113,9 +113,16 @@ def _folders(database: Path) -> Iterator[Path]:
             yield folder
 
 
-def _read(folder: Path) -> QuarantineRecord | None:
+def _read(folder: Path, database: Path) -> QuarantineRecord | None:
+    """Return the record in the folder, or None where there is none that a restore can have written.
+
+    What it names is copied by an undo, perhaps by root.
+    """
     try:
-        facts = json.loads((folder / _RECORD).read_bytes())
-        return QuarantineRecord(**{**facts, "files": tuple(facts["files"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        facts = json.loads(files.read_note(folder / _RECORD))
+        record = QuarantineRecord(**{**facts, "files": tuple(facts["files"])})
+        own = {file.name for file in (database, *sides(database))}
+        known = type(record.number) is int and own.issuperset(record.files)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+    return record if known else None

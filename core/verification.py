@@ -15,9 +15,10 @@ from . import schema
 from .clock import Clock, Deadline
 from .connection import Connect, Connection, scalar
 from .errors import OperationTimeoutError
-from .files import is_regular, sha256
+from .files import is_regular, open_regular, sha256
 from .manifest import Manifest, UnreadableManifestError, read_manifest
 from .paths import sides, uri
+from .printable import visible
 from .stopping import watched
 from .untrusted import Untrusted, deadline_of, open_untrusted
 
@@ -161,7 +162,7 @@ class _Verifier:
             self.add("opening", str(error))
 
     def add(self, check: str, detail: str) -> None:
-        self.result.problems.append(Problem(check, detail[:_DETAIL_MOST]))
+        self.result.problems.append(Problem(check, visible(detail[:_DETAIL_MOST])))
 
     def timed(self, name: str, check: object) -> None:
         assert callable(check)
@@ -180,7 +181,7 @@ class _Verifier:
             self.add("file", "it is the queue itself, not a backup of it")
             return False
         self.look_beside(path)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             magic = file.read(len(_MAGIC))
         if magic != _MAGIC:
             self.add("file", "it is empty" if not magic else "it is not an SQLite database")
@@ -189,7 +190,7 @@ class _Verifier:
 
     def look_beside(self, path: Path) -> None:
         for side in sides(path):
-            if not side.name.endswith("-shm") and side.exists() and side.stat().st_size > 0:
+            if not side.name.endswith("-shm") and _has_content(side):
                 self.add("file", f"{side.name} lies beside it: somebody has written to the backup")
 
     def read_manifest(self, expected: Manifest | None) -> None:
@@ -281,6 +282,10 @@ class _Verifier:
         manifest = self.result.manifest
         if manifest is not None and manifest.counts != self.result.counts:
             self.add("counts", f"tasks are {self.result.counts}, the manifest {manifest.counts}")
+
+
+def _has_content(side: Path) -> bool:
+    return side.is_symlink() or (side.exists() and side.stat().st_size > 0)
 
 
 def _same_file(first: Path, second: Path) -> bool:

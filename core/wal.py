@@ -13,6 +13,8 @@ from typing import BinaryIO, Literal, NamedTuple
 
 from .walsum import FrameSums, Order, Sums, checksum
 
+from .files import open_regular
+
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _MAGIC_LITTLE = 0x377F0682
@@ -62,16 +64,16 @@ def walk(path: Path) -> WalWalk:
     Raises:
         OSError: it cannot be read.
     """
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.is_symlink() and (not path.exists() or path.stat().st_size == 0):
         return WalWalk(0, 0, 0, 0, 0, 0, None, "none", None)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _walk_open(file, path.stat().st_size)
 
 
 def salt_of(path: Path) -> tuple[int, int] | None:
     """Return the salt of the -wal, or None where there is no header."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(_HEADER.size)
     except FileNotFoundError:
         return None

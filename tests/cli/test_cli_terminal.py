@@ -7,8 +7,8 @@ import sys
 import pytest
 from cli_tools import add_held
 
+from core.printable import visible
 from harness.cli.console import Console, aligned, write_json
-from harness.cli.plain_text import visible
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J[bold red]x[/] \u202egnp\x9b31m\r\nOK: 26 checks"
 

@@ -4,7 +4,6 @@ import errno
 import os
 import sqlite3
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -234,16 +233,16 @@ def test_backup_that_cannot_be_read_now_is_not_thrown_away(backups, monkeypatch)
 
 def _reading(monkeypatch, backup, number):
     """Have the so-manyth reading of a manifest fail."""
-    right, readings = Path.open, []
+    right, readings = files.open_regular, []
 
-    def opened(path, *arguments, **settings):
+    def opened(path):
         if path == manifest_path(backup):
             readings.append(path)
             if len(readings) == number:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return right(path, *arguments, **settings)
+        return right(path)
 
-    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(files, "open_regular", opened)
 
 
 def _third_reading(monkeypatch, backup):
@@ -348,10 +347,7 @@ def test_note_of_a_restore_that_cannot_be_read_is_told_in_words(queue_path, monk
     note = intent_path(queue_path)
     note.write_text("{}")
 
-    def read_bytes(path):
-        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(files, "open_regular", _refusing(errno.EIO))
     with pytest.raises(InterruptedRestoreError, match=os.strerror(errno.EIO)):
         QueueDatabase(queue_path)
 

@@ -1,4 +1,4 @@
-"""Text that comes from a database or a file name, made harmless for a terminal."""
+"""Text that comes from a database or a file name, made harmless for a terminal and a log."""
 
 
 def visible(text: str) -> str:
