@@ -4,10 +4,9 @@ import sys
 
 import typer
 
-from core.printable import visible
-
 from . import exits
 from .console import Console
+from .plain_text import visible
 
 _YES = frozenset({"y", "yes"})
 

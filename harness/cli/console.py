@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
-from core.printable import visible
-
 from . import exits
+from .plain_text import visible
 
 SCHEMA_VERSION = 1
 """Of the JSON; it grows when a field changes its meaning or goes."""

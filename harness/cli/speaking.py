@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import typer
 
-from core.printable import visible
-
 from . import exits
 from .asking import NobodyToAskError
 from .console import Console, write_json
+from .plain_text import visible
 
 
 @contextlib.contextmanager
