@@ -8,7 +8,7 @@ from .examination import Case, ContentCheck, Examination, Outcome, held_against,
 from .file_checks import MEGABYTE
 from .findings import Level
 from .schema import indexes_missing
-from .translation import translate
+from .translation import translate, words_of
 from .untrusted import unjudged
 from .wal import WalWalk
 
@@ -198,6 +198,8 @@ def _problems(exam: Examination, check: str) -> list[str]:
         rows = exam.connection.execute(f"PRAGMA {check}({_PROBLEMS_MOST})").fetchall()
         problems = [str(row[0]) for row in rows if row[0] != "ok"]
         return problems + (_broken_references(exam) if exam.case.full else [])
+    except UnicodeDecodeError as error:
+        return [words_of(error)]
     except sqlite3.Error as error:
         ours = translate(error, exam.case.path, 0.0)
         if isinstance(ours, DatabaseCorruptError | NotADatabaseError):

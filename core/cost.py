@@ -9,6 +9,7 @@ from .clock import Deadline
 from .connection import Connect, scalar
 from .paths import uri
 from .schema import FINISHED
+from .translation import INSTEAD
 from .untrusted import open_untrusted
 
 _FINISHED = ", ".join(f"'{status}'" for status in FINISHED)
@@ -37,7 +38,7 @@ def compare(old: Path, restored: Path, *, connect: Connect, deadline: Deadline) 
     """
     try:
         return _compare(old, restored, connect, deadline)
-    except sqlite3.Error:
+    except (sqlite3.Error, *INSTEAD):
         return RestoreCost(None, None)
 
 

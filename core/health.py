@@ -37,7 +37,7 @@ from .paths import resolve, sides
 from .printable import visible
 from .task_checks import TASK_CHECKS
 from .thresholds import Thresholds
-from .translation import opening
+from .translation import INSTEAD, opening, words_of
 from .viewpoint import Viewpoint, has_log, state_of, viewpoint
 
 __all__ = ["FINDING_IDS", "HealthReport", "Thresholds", "check_health", "fixes"]
@@ -173,8 +173,8 @@ def _snapshot(view: Viewpoint, deadline: Deadline) -> Iterator[None]:
 def _looked(finding_id: str, check: Callable[[], Outcome]) -> Finding:
     try:
         return check().finding(finding_id)
-    except (QueueError, sqlite3.Error, OSError) as error:
-        message = visible(f"Could not be judged: {error}")
+    except (QueueError, sqlite3.Error, OSError, *INSTEAD) as error:
+        message = visible(f"Could not be judged: {words_of(error)}")
         return Finding(finding_id, Level.UNKNOWN, None, message)
 
 

@@ -19,7 +19,7 @@ from .intent import RESTORE_KEY, RestoreIntent, intent_path, read_intent, remove
 from .locks import maintenance_lock
 from .paths import sides, uri
 from .schema import read_meta
-from .translation import primary_code, system_translated
+from .translation import primary_code, system_translated, words_of
 from .untrusted import open_untrusted
 
 _log = logging.getLogger("queuedrill")
@@ -209,10 +209,12 @@ def _recover_interface(database: Path, intent: RestoreIntent, connect: Connect) 
         )
         with contextlib.closing(opened.connection) as connection:
             restored = read_meta(connection, RESTORE_KEY) == intent.restore_id
-    except sqlite3.Error as error:
-        if primary_code(error) in _NO_DATABASE:
+    except UnicodeDecodeError:
+        return Recovery("lost", intent)
+    except (sqlite3.Error, MemoryError) as error:
+        if isinstance(error, sqlite3.Error) and primary_code(error) in _NO_DATABASE:
             return Recovery("lost", intent)
-        raise InterruptedRestoreError(path=str(database), detail=str(error)) from error
+        raise InterruptedRestoreError(path=str(database), detail=words_of(error)) from error
     return Recovery("new" if restored else "old", intent)
 
 

@@ -18,7 +18,7 @@ from .errors import BackupInvalidError, DatabaseCorruptError, NotADatabaseError
 from .intent import RESTORE_KEY
 from .paths import sides, uri
 from .timestamps import to_text
-from .translation import primary_code, translate, translated
+from .translation import INSTEAD, primary_code, translate, translated
 from .untrusted import Untrusted, open_untrusted, unjudged
 
 _HELD = ", ".join(f"'{status}'" for status in schema.HELD)
@@ -145,6 +145,8 @@ def stage_set(
             tasks = int(scalar(connection, "SELECT count(*) FROM task_queue"))
             _adopt_page_size(opened, page_size)
         _finish(staged, connect)
+    except INSTEAD:
+        return _stage_as_it_is(sources, staged)
     except sqlite3.Error as error:
         ours = translate(error, staged, 0.0)
         as_it_is = isinstance(ours, DatabaseCorruptError | NotADatabaseError) or ours is None

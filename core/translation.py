@@ -44,6 +44,9 @@ _REFUSALS: dict[int | None, type[DatabaseError]] = {
     errno.EDQUOT: DiskFullError,
     errno.EFBIG: DiskFullError,
 }
+INSTEAD = (UnicodeDecodeError, MemoryError)
+"""What Python raises in the place of an error of SQLite's: one whose message quotes a name that is
+no text, and one that says that there is no memory for what a file claims to hold."""
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -75,6 +78,15 @@ def translate(error: sqlite3.Error, path: Path, waited_s: float) -> DatabaseErro
     return None if leaf is None else leaf(path=str(path), detail=str(error))
 
 
+def words_of(error: Exception) -> str:
+    """Return what SQLite or the system says, or what Python says in its place."""
+    if isinstance(error, UnicodeDecodeError):
+        return "what SQLite says of it is no text, so some name in it is none"
+    if isinstance(error, MemoryError):
+        return "SQLite had no memory for it: the machine has none left, or the file claims too much"
+    return str(error)
+
+
 @contextlib.contextmanager
 def translated(path: Path, waited_s: float = 0.0) -> Iterator[None]:
     """Raise SQLite's errors of the body as ours, with the original as their cause.
@@ -90,6 +102,10 @@ def translated(path: Path, waited_s: float = 0.0) -> Iterator[None]:
         if ours is None:
             raise
         raise ours from error
+    except UnicodeDecodeError as error:
+        raise DatabaseCorruptError(path=str(path), detail=words_of(error)) from error
+    except MemoryError as error:
+        raise UnreadableDatabaseError(path=str(path), detail=words_of(error)) from error
 
 
 @contextlib.contextmanager

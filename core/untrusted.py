@@ -154,6 +154,7 @@ def open_untrusted(
 
     Raises:
         sqlite3.Error: it cannot be opened, or its schema not be read.
+        UnicodeDecodeError: likewise, and the message would quote a name that is no text.
     """
     connection = connect(name, timeout_s=timeout_s)
     try:

@@ -20,6 +20,7 @@ from .manifest import Manifest, UnreadableManifestError, read_manifest
 from .paths import sides, uri
 from .printable import visible
 from .stopping import watched
+from .translation import INSTEAD, words_of
 from .untrusted import Untrusted, deadline_of, open_untrusted
 
 _MAGIC = b"SQLite format 3\0"
@@ -158,8 +159,8 @@ class _Verifier:
             with contextlib.closing(opened.connection) as connection:
                 if self._is_known(opened):
                     self._check_content(connection)
-        except sqlite3.Error as error:
-            self.add("opening", str(error))
+        except (sqlite3.Error, *INSTEAD) as error:
+            self.add("opening", words_of(error))
 
     def add(self, check: str, detail: str) -> None:
         self.result.problems.append(Problem(check, visible(detail[:_DETAIL_MOST])))
@@ -237,8 +238,8 @@ class _Verifier:
             try:
                 with watched(connection, operation, self.deadline, self.clock):
                     self.timed(name, lambda check=check: check(connection))
-            except sqlite3.Error as error:
-                self.add(name, str(error))
+            except (sqlite3.Error, *INSTEAD) as error:
+                self.add(name, words_of(error))
             if self.deadline.passed():
                 raise OperationTimeoutError(
                     operation=operation, timeout_s=self.deadline.timeout_s or 0.0

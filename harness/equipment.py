@@ -57,3 +57,8 @@ def missing(needs: Iterable[str]) -> list[str]:
         if not is_there():
             reasons.append(reason)
     return reasons
+
+
+def memory_folder() -> Path | None:
+    """Return a folder in memory, where there is one, for files that need not survive."""
+    return SECOND_DISK if SECOND_DISK.is_dir() and os.access(SECOND_DISK, os.W_OK) else None

@@ -18,6 +18,7 @@ from harness.disk.model import Disk
 from harness.disk.promised import Promised
 from harness.disk.record import Entry, read_record
 from harness.disk.sweep import Sweep, lay_out
+from harness.equipment import memory_folder
 from harness.faults.helper import helper
 from harness.outcome import Inconclusive
 
@@ -111,7 +112,7 @@ class Operation:
         Raises:
             Inconclusive: it failed, or the record does not make the folder again.
         """
-        with tempfile.TemporaryDirectory(prefix="queuedrill-", dir=_memory()) as name:
+        with tempfile.TemporaryDirectory(prefix="queuedrill-", dir=memory_folder()) as name:
             folder, file = Path(name).resolve() / "queue", scratch / f"{self.name}.record"
             folder.mkdir()
             self.prepare(folder)
@@ -199,12 +200,6 @@ def new_disk(*, lies: bool = False) -> Disk:
     """
     # Windows has no call that syncs a folder, and its file system keeps a journal of names.
     return Disk(names_are_kept=os.name == "nt", lies=lies)
-
-
-def _memory() -> Path | None:
-    """Return a folder in memory, where there is one: no state has to survive the judging."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
-    return memory if memory.is_dir() and os.access(memory, os.W_OK) else None
 
 
 def _require_whole(record: tuple[Entry, ...], folder: Path) -> None:

@@ -7,11 +7,11 @@ import hostile
 import pytest
 from queue_files import START_MS, everything, make_legacy, make_queue, opened
 
-from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib
+from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, database, verification
 from core import restore as restoring
 from core.clock import Deadline, SystemClock
 from core.connection import scalar
-from core.errors import BackupInvalidError
+from core.errors import BackupInvalidError, DatabaseCorruptError, UnreadableDatabaseError
 from core.findings import Level
 from core.health import check_health
 from core.paths import uri
@@ -305,3 +305,42 @@ def test_opening_a_file_of_a_later_format_tells_it_as_ours(backup):
     with pytest.raises(Exception, match="unsupported file format") as refused:
         QueueDatabase(backup.path)
     assert type(refused.value).__name__ == "DatabaseCorruptError"
+
+
+def _name_that_is_no_text(path):
+    """Have SQLite quote a name that is no UTF-8 when it refuses the schema."""
+    with opened(path) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET name = CAST(x'8f8f' AS TEXT), sql = 'CREATE INDEX' "
+            "WHERE name = 'ix_task_region'"
+        )
+
+
+def test_name_that_is_no_text_is_an_error_of_ours(backup, foreign):
+    """Python raises another kind of error where SQLite's quotes such a name."""
+    for path in (foreign, backup.path):
+        _name_that_is_no_text(path)
+
+    proof = backup.check_backup(foreign)
+
+    assert [problem.check for problem in proof.problems] == ["opening"]
+    assert check_health(backup.path).finding("file.opens").level is Level.CRITICAL
+    with pytest.raises(DatabaseCorruptError, match="no text"):
+        QueueDatabase(backup.path)
+
+
+def test_memory_that_is_not_given_is_an_error_of_ours(backup, foreign, monkeypatch):
+    """SQLite asks for what a file claims; where it does not get that, nothing is verified."""
+
+    def give_none(_connection, _sql, *_parameters):
+        raise MemoryError
+
+    monkeypatch.setattr(verification, "scalar", give_none)
+    monkeypatch.setattr(database, "require_queue", give_none)
+
+    proof = backup.check_backup(foreign)
+
+    assert [problem.check for problem in proof.problems] == ["integrity"]
+    with pytest.raises(UnreadableDatabaseError, match="memory"):
+        QueueDatabase(backup.path)
