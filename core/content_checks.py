@@ -11,8 +11,10 @@ from .schema import indexes_missing
 from .translation import translate, words_of
 from .untrusted import unjudged
 from .wal import WalWalk
+from .walindex import WalIndex
 
 FRAMES = "wal.frames"
+INDEX = "wal.index"
 _PROBLEMS_MOST = 20
 # A log's header, and one frame with the smallest page: less can hold no transaction.
 _SMALLEST_LOG_BYTES = 32 + 24 + 512
@@ -61,6 +63,26 @@ def judge_frames(case: Case, walk: WalWalk | None) -> Outcome:
         return Outcome(Level.OK, "none", message)
     level, message = _damage(walk)
     return Outcome(level, walk.damage, message, command=case.command("restore"))
+
+
+def check_index(exam: Examination) -> Outcome:
+    """The -wal has every frame that the -shm beside it tells of.
+
+    A log that was deleted, moved or cut off after a crash takes committed tasks with it
+    (https://www.sqlite.org/howtocorrupt.html, section 1.3), and every check of SQLite's stays ok.
+    """
+    index, walk = exam.view.seen.index, exam.view.walk
+    if index is None or walk is None or index.frames == 0:
+        return Outcome(Level.OK, "none", "No index of a log that nobody has open tells of more.")
+    if walk.salt is not None and walk.salt != index.salt:
+        return _other_life(exam.case, index)
+    missing = min(index.frames - walk.committed, index.only_in_log)
+    if missing > 0:
+        return _taken_away(exam.case, index, walk, missing)
+    if walk.salt is None:
+        message = "The -wal is gone and its -shm is not; all that it held is in the database."
+        return Outcome(Level.WARNING, "deleted", message)
+    return Outcome(Level.OK, "whole", f"The -wal has all {index.frames} frames that it had.")
 
 
 def check_integrity(exam: Examination) -> Outcome:
@@ -165,6 +187,7 @@ def check_outside(exam: Examination) -> Outcome:
 CONTENT_CHECKS: tuple[tuple[str, ContentCheck], ...] = (
     ("wal.owner", check_log_owner),
     (FRAMES, check_frames),
+    (INDEX, check_index),
     ("database.size", check_size),
     ("database.fragmentation", check_fragmentation),
     ("database.journal_mode", check_journal_mode),
@@ -190,6 +213,29 @@ def _damage(walk: WalWalk) -> tuple[Level, str]:
     return Level.WARNING, (
         f"The last frame of the -wal is damaged or was cut off (after {walk.valid} sound ones): a "
         "write that a crash tore, never acknowledged unless the disk lied."
+    )
+
+
+def _taken_away(case: Case, index: WalIndex, walk: WalWalk, missing: int) -> Outcome:
+    gone = walk.salt is None
+    what = "was deleted or moved" if gone else "cannot be read to its end"
+    return Outcome(
+        Level.CRITICAL,
+        missing,
+        f"The -wal {what}: the -shm beside it tells of {index.frames} committed frames, of which "
+        f"{missing} are in no file that is there, and the tasks in them are lost. Look for the "
+        "-wal before anybody opens the queue, and put it back; else restore.",
+        command=case.command("restore"),
+    )
+
+
+def _other_life(case: Case, index: WalIndex) -> Outcome:
+    return Outcome(
+        Level.WARNING,
+        "another log",
+        f"The -shm tells of a log with {index.frames} frames, and the -wal beside it is another: "
+        "somebody has put a -wal in its place, or the machine lost its power.",
+        command=case.command("restore"),
     )
 
 

@@ -4,15 +4,17 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from .astray import find_astray
 from .backup import QueueBackup
 from .defects import has_wal_reset_defect, version_of
 from .errors import InterruptedRestoreError
-from .examination import RECOVER, Case, FileCheck, Outcome, held_against
+from .examination import RECOVER, Case, FileCheck, Outcome, held_against, named
 from .files import free_bytes
+from .filesystem import shared_file_system
 from .findings import Level
 from .intent import intent_path, read_intent
 from .locks import is_held
-from .paths import backup_folder, wal_of
+from .paths import backup_folder, lock_folder, wal_of
 
 MEGABYTE = 1024 * 1024
 _GIGABYTE = 1024 * MEGABYTE
@@ -22,7 +24,7 @@ _HOUR_MS = 3_600_000
 def check_names(case: Case) -> Outcome:
     """The file has one name: SQLite makes the -wal beside the name it was given.
 
-    Two names mean two logs (https://www.sqlite.org/howtocorrupt.html, section 2.5).
+    Two names mean two logs (https://www.sqlite.org/howtocorrupt.html, section 2.6).
     """
     links = case.path.stat().st_nlink if case.path.is_file() else 0
     if links <= 1:
@@ -32,6 +34,64 @@ def check_names(case: Case) -> Outcome:
         links,
         f"The file has {links} names (hard links). A program that opens it by another name keeps a "
         "log of its own there, and tasks are lost. Remove the other names.",
+    )
+
+
+def check_holders(case: Case) -> Outcome:
+    """Whoever works on the queue works on the file that has its name.
+
+    A file that is deleted or replaced while it is open stays open
+    (https://www.sqlite.org/howtocorrupt.html, section 2.5).
+    """
+    astray = find_astray(case.path)
+    if astray is None:
+        message = "Whether somebody works on a file that was deleted cannot be seen on this system."
+        return Outcome(Level.OK, "not visible", message)
+    if not astray:
+        return Outcome(
+            Level.OK, 0, "Nobody is seen to work on a file that was deleted or replaced."
+        )
+    return Outcome(
+        Level.CRITICAL,
+        len(astray),
+        f"The file was deleted, replaced or renamed while {named(list(map(str, astray)))} had it "
+        "open: what is told to be done there is in no file that anybody else finds, and its log "
+        "mixes with that of the new file. Stop that first, then look at the queue again.",
+    )
+
+
+def check_locking(case: Case) -> Outcome:
+    """Nobody locks the queue by a folder beside it, which nobody else looks at.
+
+    Programs that lock in different ways do not see each other
+    (https://www.sqlite.org/howtocorrupt.html, section 2.4).
+    """
+    folder = lock_folder(case.path)
+    if not folder.exists():
+        return Outcome(Level.OK, "none", "There is no sign of another way of locking.")
+    return Outcome(
+        Level.WARNING,
+        folder.name,
+        f"{folder.name} lies beside the file: a program locks it by that (SQLite's unix-dotfile), "
+        "or died while it did. Others do not see such a lock, and two that write at once destroy "
+        "the queue. Have all programs use the same kind of lock, then delete it.",
+    )
+
+
+def check_file_system(case: Case) -> Outcome:
+    """The queue lies on a disk of this machine, whose locks can be relied on.
+
+    Those of file systems on a network often cannot
+    (https://www.sqlite.org/howtocorrupt.html, section 2.1).
+    """
+    shared = shared_file_system(case.path)
+    if not shared:
+        return Outcome(Level.OK, "local", "The file is not seen to lie on a network.")
+    return Outcome(
+        Level.WARNING,
+        shared,
+        f"The file lies on {shared}. Locks are often broken there, and a -wal cannot be shared "
+        "between machines: two that write at once destroy the queue. Keep it on a local disk.",
     )
 
 
@@ -116,6 +176,9 @@ def check_sqlite(case: Case) -> Outcome:
 
 FILE_CHECKS: tuple[tuple[str, FileCheck], ...] = (
     ("file.names", check_names),
+    ("file.holders", check_holders),
+    ("file.locking", check_locking),
+    ("file.system", check_file_system),
     ("file.restore", check_restore),
     ("wal.size", check_wal_size),
     ("disk.free", check_disk),

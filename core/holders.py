@@ -47,13 +47,13 @@ def find_holders(database: Path) -> tuple[bool, list[Holder]]:
     """
     pids = _holding(database)
     pids.discard(os.getpid())
-    return bool(pids), [Holder(pid or None, _command(pid)) for pid in sorted(pids)]
+    return bool(pids), [Holder(pid or None, command_of(pid)) for pid in sorted(pids)]
 
 
 def find_writer(database: Path) -> Holder | None:
     """Return who holds the writer lock, where the system tells; nobody waits for being asked."""
     pid = _writing(database)
-    return None if pid is None else Holder(pid or None, _command(pid))
+    return None if pid is None else Holder(pid or None, command_of(pid))
 
 
 if sys.platform == "win32":
@@ -164,7 +164,8 @@ def _leads_to(link: Path) -> str:
         return ""
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """Return the command line of a process, shortened, or nothing where the system tells none."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from . import wal
+from . import wal, walindex
 from .errors import DatabaseIOError, NotEnoughSpaceError, OperationTimeoutError
 from .files import copy, free_bytes, make_folder, remove, sha256
 from .holders import Holder, find_holders, find_writer
-from .paths import sides, wal_of
+from .paths import shm_of, sides, wal_of
 
 DEFAULT_TIMEOUT_S = 60.0
 _COPY_TRIES = 5
@@ -48,6 +48,7 @@ class Seen:
         walk: the frames of its -wal; None while somebody holds it, since it moves then.
         journal: the journal mode that the file's header names; None where there is no header.
         writer: who holds the writer lock; None where nobody does, or the system does not tell.
+        index: what its -shm says of the -wal; None while somebody holds it, or where there is none.
     """
 
     held: bool
@@ -55,6 +56,7 @@ class Seen:
     walk: wal.WalWalk | None
     journal: Journal | None
     writer: Holder | None = None
+    index: walindex.WalIndex | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def look(database: Path, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Seen:
     holders = tuple(Holder(**holder) for holder in facts["holders"])
     walk = None if facts["walk"] is None else _walk_from(facts["walk"])
     writer = None if facts["writer"] is None else Holder(**facts["writer"])
-    return Seen(facts["held"], holders, walk, facts["journal"], writer)
+    index = None if facts["index"] is None else _index_from(facts["index"])
+    return Seen(facts["held"], holders, walk, facts["journal"], writer, index)
 
 
 def copy_unheld(
@@ -146,6 +149,11 @@ def copy_unheld(
     if facts["held"]:
         return None
     return Copied(Path(facts["path"]), _walk_from(facts["walk"]), dict(facts["sha256"]))
+
+
+def _index_from(facts: dict[str, Any]) -> walindex.WalIndex:
+    first, second = facts["salt"]
+    return walindex.WalIndex(**{**facts, "salt": (first, second)})
 
 
 def _walk_from(facts: dict[str, Any]) -> wal.WalWalk:
@@ -191,12 +199,14 @@ def main(arguments: list[str]) -> None:
 def _look(database: Path) -> dict[str, Any]:
     held, holders = find_holders(database)
     writer = find_writer(database)
+    index = None if held else walindex.read_index(shm_of(database))
     return {
         "held": held,
         "holders": [asdict(holder) for holder in holders],
         "writer": None if writer is None else asdict(writer),
         "walk": None if held else asdict(wal.walk(wal_of(database))),
         "journal": journal_of(database),
+        "index": None if index is None else asdict(index),
     }
 
 

@@ -60,6 +60,16 @@ def wal_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+def shm_of(path: Path) -> Path:
+    """Return the path of the shared memory in which SQLite keeps an index of that log."""
+    return path.with_name(path.name + "-shm")
+
+
+def lock_folder(path: Path) -> Path:
+    """Return the path of the folder by which SQLite's dot-file locking would lock the database."""
+    return path.with_name(path.name + ".lock")
+
+
 def backup_folder(path: Path) -> Path:
     """Return the folder that backups of this database go to unless told otherwise."""
     return path.parent / BACKUP_FOLDER

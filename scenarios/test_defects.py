@@ -18,7 +18,7 @@ import pytest
 from core.connection import connect_stdlib
 from core.findings import Level
 from core.intent import RestoreIntent, write_intent
-from core.paths import uri
+from core.paths import lock_folder, uri
 from core.quarantine import new_folder
 from core.recovery import on_opening
 from core.staging import staging_folder
@@ -111,6 +111,12 @@ DEFECTS = (
         Level.WARNING,
         lambda patient: _second_name(patient).hardlink_to(patient.path),
         lambda patient: _second_name(patient).unlink(),
+    ),
+    Defect(
+        "file.locking",
+        Level.WARNING,
+        lambda patient: lock_folder(patient.path).mkdir(),
+        lambda patient: lock_folder(patient.path).rmdir(),
     ),
     Defect("database.journal_mode", Level.WARNING, _journal("delete"), _journal("wal")),
     Defect(

@@ -23,6 +23,16 @@ def test_second_name_of_the_file_is_a_warning(queue_path):
     assert checked(queue_path).finding("file.names").level is Level.WARNING
 
 
+def test_folder_of_another_way_of_locking_is_a_warning(queue_path):
+    """Programs that lock by a folder are not seen by those that lock the file."""
+    assert checked(queue_path).finding("file.locking").level is Level.OK
+    queue_path.with_name(queue_path.name + ".lock").mkdir()
+
+    found = checked(queue_path).finding("file.locking")
+
+    assert (found.level, found.observed) == (Level.WARNING, f"{queue_path.name}.lock")
+
+
 def test_restore_that_was_cut_off_is_critical_and_one_under_way_a_warning(queue_path):
     """A left-over note of a restore is told with the command that ends it."""
     intent_path(queue_path).write_text("{}", encoding="utf-8")
