@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from . import recovery, schema
+from . import forks, recovery, schema
 from .arguments import check_integer
 from .clock import Clock, SystemClock
 from .connection import Connect, Connection, connect_stdlib, roll_back, scalar
@@ -51,10 +51,7 @@ _NORMAL_WITHOUT_WAL = 2
 _UNDONE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
 
 
-_File = tuple[int, int] | None
-
-
-def _file_at(path: Path) -> _File:
+def _file_at(path: Path) -> forks.File:
     """Return which file the path leads to; None on Windows, where none goes that is open."""
     if os.name == "nt":
         return None
@@ -72,14 +69,15 @@ class _Slot:
     of a statement on it, so a transaction holds ``in_use`` and closing waits for that.
     """
 
-    def __init__(self, connection: Connection, file: _File) -> None:
+    def __init__(self, connection: Connection, file: forks.File) -> None:
         self.connection = connection
         self.file = file
         self.pid = os.getpid()
         self.synchronous: int | None = None
         self._has_wal: bool | None = None
         self.in_use = threading.RLock()
-        self._close = weakref.finalize(self, _close_in_owner, connection, self.pid)
+        opened = forks.opened(self, file)
+        self._close = weakref.finalize(self, _close_in_owner, connection, opened)
 
     @property
     def open(self) -> bool:
@@ -92,6 +90,11 @@ class _Slot:
         if self._has_wal is None:
             self._has_wal = scalar(self.connection, "PRAGMA journal_mode") == "wal"
         return self._has_wal
+
+    def close_if_idle(self) -> None:
+        """Close it, unless it is in the middle of a transaction."""
+        if self.open and not self.connection.in_transaction:
+            self._close()
 
     def close(self, wait_s: float) -> None:
         """Close it; where a transaction outlasts the wait, that is left to the transaction's end.
@@ -107,11 +110,12 @@ class _Slot:
                 self.in_use.release()
 
 
-def _close_in_owner(connection: Connection, pid: int) -> None:
+def _close_in_owner(connection: Connection, opened: forks.Opened) -> None:
     # A connection carried over a fork must not be closed by the child: that would drop the
     # parent's locks (https://www.sqlite.org/howtocorrupt.html, section 2.7).
-    if os.getpid() == pid:
+    if os.getpid() == opened.pid:
         connection.close()
+        forks.closed(opened)
 
 
 class QueueDatabase:
@@ -135,6 +139,7 @@ class QueueDatabase:
         NewerSchemaError: a later version of this program made it.
         UnreadableDatabaseError: the system or SQLite refuses to open it.
         InterruptedRestoreError: a restore was cut off and cannot be finished here.
+        ForkedError: this process was forked off while it was open.
         InvalidArgumentError: the path or the timeout makes no sense.
 
     Attributes:
@@ -194,10 +199,12 @@ class QueueDatabase:
         Raises:
             DatabaseError: it cannot be opened any more.
             InterruptedRestoreError: a restore is replacing the files.
+            ForkedError: this process was forked off while it was open.
         """
         wait_s = self.busy_timeout_ms / 1000 if timeout_s is None else timeout_s
         mode = mode or ("ro" if self.read_only else "rw")
         recovery.refuse_swap(self.path)
+        forks.refuse_inherited(self.path, _file_at(self.path))
         with opening(self.path, wait_s):
             connection = self._open(self.path, mode, wait_s)
         try:

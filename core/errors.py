@@ -116,6 +116,13 @@ class DatabaseMovedError(DatabaseError):
     """
 
 
+class ForkedError(DatabaseError):
+    """ "{path}" was open when this process was forked off, in a transaction or by another thread.
+    Nobody would see a lock that is taken here, so nothing was done. Fork before threads open it and
+    outside of transactions, or start the process anew (multiprocessing's "spawn").
+    """
+
+
 class DiskFullError(DatabaseError):
     """The disk (or a limit on the file's size) is full: "{path}" ({detail}). Free some space; what
     was acknowledged before is safe.
