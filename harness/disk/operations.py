@@ -145,6 +145,8 @@ OPERATIONS: Mapping[str, Operation] = {
     )
 }
 """All that promise to survive a power cut, by name."""
+UNSYNCED = Operation("enqueue-unsynced", "enqueue", _with_tasks, {**_WORK, "unsynced": True})
+"""One whose connections were set to sync nothing when they were opened."""
 NORMAL = Operation(
     "enqueue-normal",
     "enqueue",

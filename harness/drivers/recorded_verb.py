@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.backup import QueueBackup
-from core.connection import Connect
+from core.connection import Connect, Connection
 from core.database import Durability, QueueDatabase
 from core.tasks import TaskQueue
 from harness.disk.binding import apsw_door
@@ -148,12 +148,25 @@ VERBS: dict[str, Callable[[Stage], None]] = {
 }
 
 
+def _stage(
+    folder: Path, connect: Connect, recording: Recording, settings: dict[str, object]
+) -> Stage:
+    def unsynced(uri: str, *, timeout_s: float) -> Connection:
+        # As an application may open it that wants to be fast.
+        connection = connect(uri, timeout_s=timeout_s)
+        connection.execute("PRAGMA synchronous = OFF").close()
+        return connection
+
+    door = unsynced if settings.get("unsynced") else connect
+    return Stage(folder, door, recording, settings)
+
+
 def main(folder: Path, record: Path, verb: str, settings: str) -> str:
     """Do the operation; return how it ended."""
     with planted_by_parent(), record.open("wb") as stream:
         recording = Recording(folder, stream)
         with recording.of_core(), watched_files(recording) as vfs:
-            stage = Stage(folder, apsw_door(vfs), recording, json.loads(settings))
+            stage = _stage(folder, apsw_door(vfs), recording, json.loads(settings))
             try:
                 VERBS[verb](stage)
             except Exception as error:  # noqa: BLE001 - said, and judged by who asked

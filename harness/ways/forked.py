@@ -1,7 +1,8 @@
-"""A program that forks in the middle of a transaction on a queue, and works on in both processes.
+"""A program that forks while it has a queue open, and works on in both processes.
 
-``raw`` goes on with the inherited connection, ``core`` with the same ``QueueDatabase``. It says the
-keys that were acknowledged, one list a line, and facts as objects. POSIX only.
+``raw`` goes on with the inherited connection, ``core`` with the same ``QueueDatabase``, which was
+idle, ``core-inside`` with one that was in the middle of a transaction. It says the keys that were
+acknowledged, one list a line, and who was refused, as objects. POSIX only.
 """
 
 import json
@@ -27,13 +28,13 @@ def _say(fact: object) -> None:
     os.write(1, json.dumps(fact).encode() + b"\n")
 
 
-def _enqueue(tasks: TaskQueue, key: str) -> bool:
+def _enqueue(tasks: TaskQueue, key: str) -> None:
     try:
         tasks.enqueue("t", {}, idempotency_key=key)
-    except QueueError:
-        return False
-    _say([key])
-    return True
+    except QueueError as error:
+        _say({"refused": type(error).__name__})
+    else:
+        _say([key])
 
 
 if sys.platform != "win32":
@@ -65,36 +66,47 @@ if sys.platform != "win32":
         tasks = TaskQueue(QueueDatabase(database))
         _enqueue(tasks, "before")
         listening, telling = os.pipe()
-        done, doing = os.pipe()
-        with tasks.database.transaction() as connection:
-            if os.fork() == 0:
-                _in_child(tasks, connection, telling, done)
-            # The child has asked for the lock that this process has.
-            os.read(listening, 1)
-            connection.execute(_INSERT, ("parent",)).close()
-        _say(["parent"])
-        os.write(doing, b"!")
+        closed, closing = os.pipe()
+        if os.fork() == 0:
+            _in_child(tasks, telling, closed)
+        os.read(listening, 1)
+        # As if it were the last: whoever is, deletes the log.
+        tasks.database.close()
+        os.write(closing, b"!")
         os.wait()
         _enqueue(tasks, "parent-later")
         tasks.database.close()
 
-    def _in_child(tasks: TaskQueue, inherited: object, telling: int, done: int) -> None:
-        """Ask for the lock while the parent has it and afterwards, and end as a program ends."""
+    def _core_inside(database: Path) -> None:
+        tasks = TaskQueue(QueueDatabase(database))
+        listening, telling = os.pipe()
+        closed, closing = os.pipe()
+        with tasks.database.transaction() as connection:
+            if os.fork() == 0:
+                _in_child(tasks, telling, closed)
+            os.read(listening, 1)
+            connection.execute(_INSERT, ("parent",)).close()
+        _say(["parent"])
+        os.write(closing, b"!")
+        os.wait()
+        tasks.database.close()
+
+    def _in_child(tasks: TaskQueue, telling: int, closed: int) -> None:
+        """Ask for a task before and after the parent has let go, and end without closing."""
         try:
-            usual_ms, tasks.database.busy_timeout_ms = tasks.database.busy_timeout_ms, _REFUSED_MS
-            shared = tasks.database.connection() is inherited
-            _say({"shared": shared, "beside_its_parent": not shared and _enqueue(tasks, "early")})
-            tasks.database.close()
-            tasks.database.busy_timeout_ms = usual_ms
+            tasks.database.busy_timeout_ms = _REFUSED_MS
+            _enqueue(tasks, "child")
             os.write(telling, b"!")
-            os.read(done, 1)
-            if not shared:
-                _enqueue(tasks, "child")
-            tasks.database.close()
+            os.read(closed, 1)
+            _enqueue(tasks, "child-later")
         finally:
             os._exit(0)
 
-    MANNERS: dict[str, Callable[[Path], None]] = {"raw": _raw, "core": _core}
+    MANNERS: dict[str, Callable[[Path], None]] = {
+        "raw": _raw,
+        "core": _core,
+        "core-inside": _core_inside,
+    }
 
     if __name__ == "__main__":
         with planted_by_parent():

@@ -18,8 +18,8 @@ from core.database import QueueDatabase
 _LINE = b"2026-01-01 00:00:00 worker: nothing to do, asking again in a moment\n" * 4
 
 
-def main(database: Path, log: Path, which: str) -> dict[str, object]:
-    """Return whether the number led to the queue, and whether it did when it was written to."""
+def main(database: Path, log: Path, which: str) -> None:
+    """Say whether the number led to the queue when it was written to, and be gone."""
     stale = 2 if which == "stderr" else os.open(log, os.O_CREAT | os.O_WRONLY)
     os.close(stale)
     with QueueDatabase(database):
@@ -27,8 +27,9 @@ def main(database: Path, log: Path, which: str) -> dict[str, object]:
         writer = threading.Thread(target=_write, args=(stale,))
         writer.start()
         writer.join()
-        # Gone without closing anything: what is in the file is what was written to it.
-        _answer({"descriptor": stale, "is_the_queue": same})
+        facts = {"descriptor": stale, "is_the_queue": same}
+        os.write(sys.stdout.fileno(), json.dumps(facts).encode() + b"\n")
+        # Without closing anything: what is in the file is what was written to it.
         os._exit(0)
 
 
@@ -45,10 +46,6 @@ def _write(descriptor: int) -> None:
     except OSError:
         # Nothing is open there, or it is not for writing.
         return
-
-
-def _answer(facts: dict[str, object]) -> None:
-    os.write(sys.stdout.fileno(), json.dumps(facts).encode() + b"\n")
 
 
 if __name__ == "__main__":
