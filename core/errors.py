@@ -287,3 +287,22 @@ class DatabaseHeldError(QueueBackupError):
 
 class NothingToUndoError(QueueBackupError):
     """There is no restore of "{path}" that could be undone: {detail}."""
+
+
+# -- salvage ---------------------------------------------------------------------------------
+
+
+class SalvageError(QueueError):
+    """The salvage was not done."""
+
+
+class SalvageTargetError(SalvageError, FileExistsError):
+    """ "{path}" is there already, and a salvage overwrites nothing. Give OUT another name, or move
+    away what is there with its -wal, -shm and -journal.
+    """
+
+
+class SalvageFailedError(SalvageError):
+    """What came back of "{path}" did not make a sound queue ({detail}), so none was made. The file
+    is as it was.
+    """

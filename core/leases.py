@@ -143,3 +143,32 @@ def _held_task(row: tuple[Any, ...]) -> HeldTask:
         token=Token(task_id, worker, reserved_at, attempts),
         lease_bytes=lease,
     )
+
+
+def release_every_lease(connection: Connection, *, now: str, message: str, logged: bool) -> int:
+    """Queue every held task again, in a copy that no holder will ever come back to.
+
+    The caller holds the transaction. No attempt is counted, since it was not the task that ended.
+
+    Args:
+        connection: to the copy.
+        now: the moment, as the core writes it.
+        message: of the log row that each gets.
+        logged: whether there is a table for log rows.
+
+    Returns:
+        How many were held.
+    """
+    if logged:
+        connection.execute(
+            f"INSERT INTO task_logs (task_id, at_utc, level, message, details) "
+            f"SELECT id, ?, 'WARNING', ?, locked_by FROM task_queue WHERE {HELD_SQL}",
+            (now, message),
+        )
+    cursor = connection.execute(
+        f"UPDATE task_queue SET status = 'queued', locked_by = NULL, lease_until_utc = NULL, "
+        f"reserved_at_utc = NULL, processing_started_utc = NULL, updated_at_utc = ? "
+        f"WHERE {HELD_SQL}",
+        (now,),
+    )
+    return int(cursor.rowcount)

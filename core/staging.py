@@ -16,12 +16,11 @@ from .clock import Deadline
 from .connection import Connect, Connection, scalar
 from .errors import BackupInvalidError, DatabaseCorruptError, NotADatabaseError
 from .intent import RESTORE_KEY
+from .leases import release_every_lease
 from .paths import sides, uri
 from .timestamps import to_text
 from .translation import INSTEAD, primary_code, translate, translated
 from .untrusted import Untrusted, open_untrusted, unjudged
-
-_HELD = ", ".join(f"'{status}'" for status in schema.HELD)
 
 
 @dataclass(frozen=True)
@@ -196,25 +195,17 @@ def _mark(connection: Connection, restore_id: str) -> None:
 
 
 def _release_leases(connection: Connection, restore_id: str, now_ms: int) -> int:
-    now = to_text(now_ms)
     connection.execute("BEGIN IMMEDIATE")
     schema.write_meta(connection, RESTORE_KEY, restore_id)
-    if not any(item.startswith("task_logs") for item in schema.read_layout(connection).missing):
-        connection.execute(
-            f"INSERT INTO task_logs (task_id, at_utc, level, message, details) "
-            f"SELECT id, ?, 'WARNING', 'lease released by a restore', locked_by "
-            f"FROM task_queue WHERE status IN ({_HELD})",
-            (now,),
-        )
-    # The restore, not the task, ended these leases, so no attempt is counted.
-    cursor = connection.execute(
-        f"UPDATE task_queue SET status = 'queued', locked_by = NULL, lease_until_utc = NULL, "
-        f"reserved_at_utc = NULL, processing_started_utc = NULL, updated_at_utc = ? "
-        f"WHERE status IN ({_HELD})",
-        (now,),
+    missing = schema.read_layout(connection).missing
+    released = release_every_lease(
+        connection,
+        now=to_text(now_ms),
+        message="lease released by a restore",
+        logged=not any(item.startswith("task_logs") for item in missing),
     )
     connection.execute("COMMIT")
-    return int(cursor.rowcount)
+    return released
 
 
 def _adopt_page_size(opened: Untrusted, page_size: int) -> None:

@@ -64,6 +64,15 @@ AREAS = {
         ),
         scenarios=("test_health.py", "test_corruption.py"),
     ),
+    "salvage": Area(
+        modules=(
+            *("salvage", "salvagemaking", "salvagereading", "salvagefile", "salvagereport"),
+            *("salvagecompare", "evidence", "doubts", "tableshape", "filetables", "treewalk"),
+            *("nodes", "records", "pagefile", "walpages", "journalpages"),
+        ),
+        tests=("salvage", "salvage_hostile", "records"),
+        scenarios=("test_corruption.py",),
+    ),
     "ground": Area(
         modules=(
             *("database", "schema", "files", "primitives", "paths", "holders", "observer"),
