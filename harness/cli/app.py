@@ -24,6 +24,7 @@ from .verbs import (
     maintain,
     prune,
     restore,
+    salvage,
     selftest,
     stats,
     vacuum,
@@ -57,6 +58,7 @@ app.command("backup")(backup.backup)
 app.command("verify")(verify.verify)
 app.command("list")(listing.list_backups)
 app.command("restore")(restore.restore)
+app.command("salvage")(salvage.salvage)
 app.command("prune")(prune.prune)
 app.command("leases")(leases.leases)
 app.command("health")(health.health)

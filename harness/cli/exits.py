@@ -5,6 +5,10 @@ NOT_GOOD = 1
 """The operation failed or was declined, or what was examined is not good."""
 USAGE = 2
 """The command line makes no sense, or asks for something that needs ``--yes`` without it."""
+SALVAGED_PART = 3
+"""``salvage`` alone: some tasks came back, or all and it is not proved that they are all."""
+SALVAGED_NOTHING = 4
+"""``salvage`` alone: nothing came back, and no file was made."""
 INTERRUPTED = 130
 """Ctrl-C; as a shell reports a process that died of it."""
 HUNG_UP = 129

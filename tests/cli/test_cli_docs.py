@@ -18,7 +18,8 @@ VERBS = {
     for name, group in GROUP.commands.items()
     for below, command in getattr(group, "commands", {"": group}).items()
 }
-WITHOUT_A_QUEUE = {"driver check", "selftest"}
+# The damaged file is no queue any more, and is named by itself.
+WITHOUT_A_QUEUE = {"driver check", "selftest", "salvage"}
 DOCS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 # A command in a message ends where the sentence goes on: at a full stop, a bracket, or its end.
 _PART = r'--?[a-z-]+|"[^"]*"|[A-Z_]{2,}|\d+|hourly|daily|weekly'
