@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .pagefile import Overlay
-from .wal import Frame, WalWalk, frames, guess_life, read_life
+from .wal import WalWalk
+from .walframes import Frame, frames, guess_life, read_life
 
 _PAGES_MOST = 1 << 32
 

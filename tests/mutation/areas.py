@@ -68,7 +68,7 @@ AREAS = {
         modules=(
             *("salvage", "salvagemaking", "salvagereading", "salvagefile", "salvagereport"),
             *("salvagecompare", "evidence", "doubts", "tableshape", "filetables", "treewalk"),
-            *("nodes", "records", "pagefile", "walpages", "journalpages"),
+            *("nodes", "records", "pagefile", "walframes", "walpages", "journalpages"),
         ),
         tests=("salvage", "salvage_hostile", "records"),
         scenarios=("test_corruption.py",),
