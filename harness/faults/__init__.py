@@ -31,6 +31,7 @@ from harness.faults.locks import (
     SnapshotProcess,
     StuckReader,
 )
+from harness.faults.pages import FlippedBits, NoisyPages, SwappedPages
 from harness.faults.pauses import PausedUpToLease
 from harness.faults.processes import (
     Asked,
@@ -76,6 +77,9 @@ FAULTS: tuple[Fault[Any], ...] = (
     GarbageFile(),
     FlippedBit(),
     DamagedWal(),
+    NoisyPages(),
+    SwappedPages(),
+    FlippedBits(),
     LostRows(),
     StaleIndex(),
     LaggingIndexes(),
@@ -95,6 +99,7 @@ __all__ = [
     "DiedUnsaid",
     "Fault",
     "FlippedBit",
+    "FlippedBits",
     "ForeignWal",
     "ForeignZone",
     "GarbageFile",
@@ -108,6 +113,7 @@ __all__ = [
     "LeftOverWal",
     "LostRows",
     "NoFault",
+    "NoisyPages",
     "PassingOpener",
     "PausedUpToLease",
     "RestartStorm",
@@ -120,6 +126,7 @@ __all__ = [
     "StarvedWorker",
     "StuckReader",
     "SuspendedWorker",
+    "SwappedPages",
     "TruncatedFile",
     "ZeroedPage",
 ]

@@ -17,6 +17,7 @@ from harness.planted import (
     power,
     restore,
     retention,
+    salvage,
 )
 from harness.planted.defect import Catch, Change, Defect, planted
 
@@ -34,6 +35,7 @@ DEFECTS: Mapping[str, Defect] = {
         power,
         restore,
         retention,
+        salvage,
     )
     for defect in module.DEFECTS
 }

@@ -60,7 +60,8 @@ class Defect:
 
     Attributes:
         name: kebab-case, stable.
-        group: claiming, leases, durability, disk, backup, restore, retention or maintenance.
+        group: claiming, leases, durability, disk, backup, restore, retention,
+            maintenance or salvage.
         wrong: what it does wrong, and to whom that happens.
         changes: what is replaced; more than one where one mistake has two places.
         catches: who must see it; each of them must.

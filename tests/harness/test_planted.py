@@ -18,6 +18,7 @@ GROUPS = (
     "restore",
     "retention",
     "maintenance",
+    "salvage",
 )
 
 

@@ -71,7 +71,7 @@ AREAS = {
             *("nodes", "records", "pagefile", "walframes", "walpages", "journalpages"),
         ),
         tests=("salvage", "salvage_hostile", "records"),
-        scenarios=("test_corruption.py",),
+        scenarios=("test_salvage.py",),
     ),
     "ground": Area(
         modules=(
