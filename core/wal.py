@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from .walsum import FrameSums, Order, Sums, checksum
-
 from .files import open_regular
+from .walsum import FrameSums, Order, Sums, checksum
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
