@@ -16,6 +16,9 @@ from .walindex import WalIndex
 FRAMES = "wal.frames"
 INDEX = "wal.index"
 _PROBLEMS_MOST = 20
+# An index of every queue is made from its tasks' JSON, and a check of SQLite's that computes it
+# ends with this where there is none. SQLite takes no such task: something else has written there.
+_NO_JSON = "malformed JSON"
 # A log's header, and one frame with the smallest page: less can hold no transaction.
 _SMALLEST_LOG_BYTES = 32 + 24 + 512
 
@@ -136,6 +139,12 @@ def check_journal_mode(exam: Examination) -> Outcome:
     """The file is in WAL mode, so that readers and the writer do not wait for each other."""
     if exam.view.in_wal_mode:
         return Outcome(Level.OK, "wal", "The file is in WAL mode.")
+    if exam.view.seen.journal is None:
+        message = (
+            "The header names a write version that SQLite does not know: the queue can be read, "
+            "and nobody can write to it."
+        )
+        return Outcome(Level.CRITICAL, "unknown", message, command=exam.case.command("restore"))
     message = "The file is not in WAL mode: readers make writers wait, and writers readers."
     command = exam.case.command("enable-wal")
     return Outcome(Level.WARNING, "rollback journal", message, command=command)
@@ -250,7 +259,19 @@ def _problems(exam: Examination, check: str) -> list[str]:
         ours = translate(error, exam.case.path, 0.0)
         if isinstance(ours, DatabaseCorruptError | NotADatabaseError):
             return [str(error)]
+        if str(error) == _NO_JSON:
+            return [f"{_NO_JSON} in {_tasks_without_json(exam)}, which an index is made from"]
         raise
+
+
+def _tasks_without_json(exam: Examination) -> str:
+    """Return the tasks whose payload or compatibility is no JSON, as far as they can be read."""
+    sql = "SELECT id FROM task_queue WHERE NOT (json_valid(payload) AND json_valid(compatibility))"
+    try:
+        tasks = [str(task) for (task,) in exam.connection.execute(f"{sql} ORDER BY id").fetchall()]
+    except sqlite3.Error:
+        tasks = []
+    return f"task {named(tasks)}" if tasks else "a task"
 
 
 def _broken_references(exam: Examination) -> list[str]:

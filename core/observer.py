@@ -46,7 +46,7 @@ class Seen:
         held: whether any process has it open.
         holders: those that could be named; best effort.
         walk: the frames of its -wal; None while somebody holds it, since it moves then.
-        journal: the journal mode that the file's header names; None where there is no header.
+        journal: the journal mode that the file's header names; None where it names none.
         writer: who holds the writer lock; None where nobody does, or the system does not tell.
         index: what its -shm says of the -wal; None while somebody holds it, or where there is none.
     """
@@ -75,7 +75,10 @@ class Copied:
 
 
 def journal_of(database: Path) -> Journal | None:
-    """Return the journal mode that the file's header names, or None where there is no header.
+    """Return the journal mode that the file's header names, or None where it names none.
+
+    A header with a later write version names none: SQLite reads such a file and never writes it
+    (https://www.sqlite.org/fileformat2.html#file_format_version_numbers).
 
     Never call it in a process that has a connection to the file.
     """
@@ -85,7 +88,8 @@ def journal_of(database: Path) -> Journal | None:
         head = file.read(_HEAD_BYTES)
     if len(head) < _HEAD_BYTES or not head.startswith(_MAGIC):
         return None
-    # https://www.sqlite.org/fileformat2.html#file_format_version_numbers
+    if head[18] > _WAL_VERSION:
+        return None
     return "wal" if head[18] == _WAL_VERSION else "rollback"
 
 

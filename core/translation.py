@@ -48,6 +48,9 @@ INSTEAD = (UnicodeDecodeError, MemoryError)
 """What Python raises in the place of an error of SQLite's: one whose message quotes a name that is
 no text, and one that says that there is no memory for what a file claims to hold."""
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What SQLite says, with a code of no meaning, of a header with a schema format above 4
+# (https://www.sqlite.org/fileformat2.html#schema_format_number).
+_UNKNOWN_FORMAT = "unsupported file format"
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -74,7 +77,7 @@ def translate(error: sqlite3.Error, path: Path, waited_s: float) -> DatabaseErro
     code = primary_code(error)
     if code in _BUSY:
         return DatabaseBusyError(path=str(path), waited_s=waited_s)
-    leaf = _LEAVES.get(code)
+    leaf = NotADatabaseError if str(error) == _UNKNOWN_FORMAT else _LEAVES.get(code)
     return None if leaf is None else leaf(path=str(path), detail=str(error))
 
 

@@ -89,6 +89,43 @@ def test_file_without_wal_mode_is_a_warning(queue_path, execute):
     )
 
 
+def test_write_version_that_nobody_knows_is_critical(queue_path):
+    """A queue that can be read and not written is told, with the restore as its cure."""
+    with queue_path.open("r+b") as file:
+        file.seek(18)
+        file.write(b"\x06")
+
+    found = checked(queue_path).finding("database.journal_mode")
+
+    assert (found.level, found.observed) == (Level.CRITICAL, "unknown")
+    assert found.command == f'queuedrill restore --db "{queue_path}"'
+
+
+def test_schema_format_that_nobody_knows_is_critical(queue_path):
+    """What SQLite says without a code of its own is told as the destroyed header that it is."""
+    with queue_path.open("r+b") as file:
+        file.seek(44)
+        file.write(b"\x09" * 4)
+
+    found = checked(queue_path).finding("file.opens")
+
+    assert (found.level, found.observed) == (Level.CRITICAL, "NotADatabaseError")
+    assert found.command == f'queuedrill restore --db "{queue_path}"'
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_payload_that_is_no_json_any_more_is_critical_and_named(queue_path, execute, full):
+    """A check of SQLite's that stumbles over a payload has found damage, and not found nothing."""
+    execute(task(), task(payload='{"said": "hello"}'), task())
+    content = queue_path.read_bytes()
+    queue_path.write_bytes(content.replace(b'{"said": "hello"}', b'{"said"\x1a "hello"}'))
+
+    found = checked(queue_path, full=full).finding("database.integrity")
+
+    assert found.level is Level.CRITICAL
+    assert "malformed JSON in task 2" in found.message
+
+
 def test_long_read_that_would_delay_writers_is_not_made(spawn, queue_path, execute):
     """Beside a worker without WAL the integrity is not checked, and not called sound."""
     execute(("PRAGMA journal_mode = DELETE",))

@@ -202,10 +202,12 @@ def test_journal_mode_is_read_from_the_header(queue_path, tmp_path):
     with contextlib.closing(sqlite3.connect(plain)) as connection:
         connection.execute("CREATE TABLE t (x)")
     (tmp_path / "text.db").write_bytes(b"no database" * 10)
+    (tmp_path / "later.db").write_bytes(queue_path.read_bytes()[:18] + b"\x03" * 82)
 
     assert observer.look(queue_path).journal == "wal"
     assert observer.look(plain).journal == "rollback"
     assert observer.look(tmp_path / "text.db").journal is None
+    assert observer.look(tmp_path / "later.db").journal is None
     assert observer.look(tmp_path).journal is None
 
 

@@ -103,6 +103,21 @@ def _header_destroyed(path):
         file.write(b"\0" * 100)
 
 
+def _write_version_destroyed(path):
+    """Leave a file that SQLite opens, reads and refuses to write."""
+    _overwritten(path, 18, b"\x07")
+
+
+def _schema_format_destroyed(path):
+    _overwritten(path, 44, b"\x07" * 4)
+
+
+def _overwritten(path, offset, content):
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
 def _garbage(path):
     path.write_bytes(b"no database" * 2000)
 
@@ -151,6 +166,8 @@ DISASTERS = (
     _deleted,
     _emptied,
     _header_destroyed,
+    _write_version_destroyed,
+    _schema_format_destroyed,
     _garbage,
     _truncated,
     _schema_destroyed,
