@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from .astray import find_astray
@@ -19,6 +20,7 @@ from .paths import backup_folder, lock_folder, wal_of
 MEGABYTE = 1024 * 1024
 _GIGABYTE = 1024 * MEGABYTE
 _HOUR_MS = 3_600_000
+_NAMED_MOST = 3
 
 
 def check_names(case: Case) -> Outcome:
@@ -135,7 +137,8 @@ def check_backups(case: Case) -> Outcome:
     """The newest verified backup is young enough."""
     backups = QueueBackup(case.path, case.backup_dir, connect=case.connect, clock=case.clock)
     listed = len(backups.list_backups())
-    newest = backups.newest_verified()
+    choice = backups.choose_newest()
+    newest = choice.backup
     case.metrics["backups"] = listed
     command = case.command("backup")
     if newest is None:
@@ -153,8 +156,8 @@ def check_backups(case: Case) -> Outcome:
         command,
     )
     if age_h * 3600 < -case.thresholds.clock_ahead_s.warning:
-        return _from_the_future(newest.path, -age_h, outcome)
-    return outcome
+        outcome = _from_the_future(newest.path, -age_h, outcome)
+    return _with_damaged(outcome, choice.passed_over)
 
 
 def check_sqlite(case: Case) -> Outcome:
@@ -193,6 +196,15 @@ def has_backups(case: Case) -> bool:
         return bool(QueueBackup(case.path, case.backup_dir).list_backups())
     except (OSError, sqlite3.Error):
         return False
+
+
+def _with_damaged(outcome: Outcome, passed_over: tuple[tuple[Path, str], ...]) -> Outcome:
+    """Return the outcome, at least a warning where a newer backup cannot be verified."""
+    if not passed_over:
+        return outcome
+    damaged = named([f"{path.name} ({fault})" for path, fault in passed_over], _NAMED_MOST)
+    message = f"{outcome.message} Newer, and of no use as it is now: {damaged}."
+    return replace(outcome, level=max(outcome.level, Level.WARNING), message=message)
 
 
 def _from_the_future(backup: Path, ahead_h: float, outcome: Outcome) -> Outcome:

@@ -78,6 +78,24 @@ def test_backups_that_are_missing_broken_or_dated_ahead_are_told(queue_path):
     assert "none of the 1 there" in broken.message
 
 
+def test_damaged_backup_that_is_newer_than_a_sound_one_is_a_warning(queue_path):
+    """A young enough backup does not hide that the one after it is of no use, and why."""
+    sound = QueueBackup(queue_path, clock=ManualClock(NOW_MS - HOUR_MS)).create_backup()
+    damaged = QueueBackup(queue_path, clock=clock()).create_backup()
+    assert checked(queue_path).finding("backups.age").level is Level.OK
+    with damaged.open("r+b") as file:
+        file.seek(3000)
+        file.write(b"\x5a\xa5")
+
+    found = checked(queue_path).finding("backups.age")
+    old = checked(queue_path, clock=ManualClock(NOW_MS + 400 * HOUR_MS)).finding("backups.age")
+
+    assert (found.level, old.level) == (Level.WARNING, Level.CRITICAL)
+    assert f"{sound.name}, is 1.0 h old" in found.message
+    assert f"of no use as it is now: {damaged.name} (digest: the content" in found.message
+    assert found.command == f'queuedrill backup --db "{queue_path}"'
+
+
 def test_backups_elsewhere_are_looked_for_there(queue_path, tmp_path):
     """The folder that is named is the one that counts, and the cure names it, too."""
     found = checked(queue_path, backup_dir=tmp_path / "else where").finding("backups.age")
