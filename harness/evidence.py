@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports.figures import figure, margin_of
-from reports.model import Bound, Fault, Finding, Limit, Measure
+from reports.model import Bound, Fault, Finding, Limit, MatrixCell, Measure
 from reports.plain import to_line, to_plain
 
 KEY_PREFIX = "queue."
@@ -96,6 +96,10 @@ class Evidence:
             command=command,
         )
         self._add("finding", finding)
+
+    def cell(self, cell: MatrixCell) -> None:
+        """Record what was seen of one cell of the corruption matrix."""
+        self._add("cell", cell)
 
     def artefact(self, path: Path) -> None:
         """Name a file that was kept; the report links to it where it lies below the report."""

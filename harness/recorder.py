@@ -21,6 +21,7 @@ _LISTS = {
     "measure": "measures",
     "fault": "faults",
     "finding": "findings",
+    "cell": "cells",
     "artefact": "artefacts",
     "judged": "judged",
 }

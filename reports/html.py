@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from reports import figures
 from reports.files import write_atomically
-from reports.measures import LABELS, limit_rows, measure_rows, run_measures
+from reports.measures import LABELS, cell_rows, limit_rows, measure_rows, run_measures
 from reports.model import Check, Finding, Outcome, Run
 from reports.text import printable
 from reports.verdict import judge, of_outcome
@@ -68,6 +68,7 @@ def render(run: Run) -> str:
         limits=limit_rows(run),
         findings=_finding_rows(run),
         measures=measure_rows(run),
+        cells=cell_rows(run),
         groups=groups_of(run),
         labels=LABELS,
         marks=_MARKS,

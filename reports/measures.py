@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reports.model import Check, Limit, Measure, Outcome, Run
+from reports.model import Check, Limit, MatrixCell, Measure, Outcome, Run
 
 RPO = "rpo_s"
 RTO = "rto_s"
@@ -99,3 +99,9 @@ def _measure_row(name: str, unit: str, values: list[tuple[float | None, Check]])
         check=known[-1][1] if known else values[0][1],
         count=len(values),
     )
+
+
+def cell_rows(run: Run) -> list[tuple[MatrixCell, Check]]:
+    """Return the cells of the corruption matrix, each with its check: blind ones first."""
+    rows = [(cell, check) for check in run.checks for cell in check.cells]
+    return sorted(rows, key=lambda row: row[0].outcome != "blind")

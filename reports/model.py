@@ -102,6 +102,27 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MatrixCell:
+    """One cell of the corruption matrix: a region of the files, damaged in one way.
+
+    Attributes:
+        region: that was struck.
+        damage: that struck it.
+        outcome: found, blind (it does harm and nothing sees it) or harmless.
+        seen_by: who saw it, with the milliseconds that it took.
+        effect: what it does to whoever works on.
+        cure: what was seen to recover it.
+    """
+
+    region: str
+    damage: str
+    outcome: str
+    seen_by: str
+    effect: str
+    cure: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One check: what it promises, how it ended, and all that it saw.
 
@@ -130,6 +151,7 @@ class Check:
     measures: tuple[Measure, ...] = ()
     faults: tuple[Fault, ...] = ()
     findings: tuple[Finding, ...] = ()
+    cells: tuple[MatrixCell, ...] = ()
     artefacts: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     blind: bool = False

@@ -14,8 +14,18 @@ from reports.figures import duration, figure, limit_bar, margin_of, quantity
 from reports.html import render, write_html
 from reports.json_report import write_json
 from reports.junit import write_junit
-from reports.measures import limit_rows, measure_rows
-from reports.model import Bound, Fault, Finding, Limit, Measure, NotApplicable, Outcome, State
+from reports.measures import cell_rows, limit_rows, measure_rows
+from reports.model import (
+    Bound,
+    Fault,
+    Finding,
+    Limit,
+    MatrixCell,
+    Measure,
+    NotApplicable,
+    Outcome,
+    State,
+)
 from reports.text import ascii_only, one_argument, printable
 from reports.verdict import judge
 
@@ -44,6 +54,12 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
+def _cell(region, outcome):
+    return MatrixCell(
+        region=region, damage=region, outcome=outcome, seen_by=region, effect=region, cure=region
+    )
+
+
 def hostile_run():
     """Return a run in which every text is hostile."""
     limit = Limit(name=HOSTILE, observed=None, limit=1, unit=HOSTILE)
@@ -68,6 +84,7 @@ def hostile_run():
                 command=HOSTILE,
             ),
         ),
+        cells=(_cell(HOSTILE, HOSTILE),),
         artefacts=(HOSTILE, "javascript:alert(1)", "../../etc/passwd", "//evil.example/x"),
         judged=(HOSTILE,),
         replay=HOSTILE,
@@ -145,6 +162,20 @@ def test_kept_limits_of_one_name_are_one_row_and_broken_ones_are_not():
     rows = [(row.limit.name, row.check.id[-1], row.count) for row in limit_rows(judged)]
 
     assert rows == [("claim p99", "c", 1), ("claim p99", "a", 1), ("lost", "b", 2)]
+
+
+def test_damaged_places_are_one_table_with_the_blind_ones_first():
+    """The matrix of all checks stands together, counted, and nothing is hidden behind a pass."""
+    matrix = run(
+        check("test_a", cells=(_cell("overflow", "found"), _cell("gap", "harmless"))),
+        check("test_b", cells=(_cell("payload", "blind"),)),
+    )
+
+    page = render(matrix)
+
+    assert [cell.region for cell, _check in cell_rows(matrix)] == ["payload", "overflow", "gap"]
+    assert "3 places were damaged, 1 blind, 1 found, 1 harmless." in page
+    assert 'id="matrix"' not in render(run(check("test_c")))
 
 
 def test_measures_of_one_name_are_one_row():
