@@ -26,10 +26,45 @@ def _second_disk() -> bool:
     return usable and SECOND_DISK.stat().st_dev != here.stat().st_dev
 
 
+_HOLE_BYTES = 64 * 1024 * 1024
+
+
+@functools.cache
+def _sparse_files() -> bool:
+    """Ask the disk itself: what was never written may take room, or none."""
+    with tempfile.NamedTemporaryFile(prefix="queuedrill-") as file:
+        file.truncate(_HOLE_BYTES)
+        taken = _bytes_taken(file.fileno())
+    return taken is not None and taken < _HOLE_BYTES // 2
+
+
+def _bytes_taken(descriptor: int) -> int | None:
+    """Return what the file takes on the disk, or None where the system does not tell."""
+    blocks: int | None = getattr(os.fstat(descriptor), "st_blocks", None)
+    return None if blocks is None else 512 * blocks
+
+
+@functools.cache
+def _rights() -> bool:
+    """Ask whether a file that may not be written is not: the administrator may write to any."""
+    with tempfile.TemporaryDirectory(prefix="queuedrill-") as folder:
+        path = Path(folder) / "read-only"
+        path.touch(mode=0o444)
+        writable = _may_write(path)
+        path.chmod(0o600)
+    return not writable
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK)
+
+
 _EQUIPMENT: dict[str, tuple[Callable[[], bool], str]] = {
     "posix": (lambda: os.name == "posix", "it is about what only a POSIX system does"),
     "linux": (lambda: sys.platform == "linux", "it is about what only Linux does"),
     "second disk": (_second_disk, f"{SECOND_DISK} is not there, or is no disk of its own"),
+    "sparse files": (_sparse_files, "the disk keeps room for what was never written to a file"),
+    "rights": (_rights, "this user may write to files that are read-only"),
     "strace": (_strace, "strace is not there, or may not attach itself to a process"),
 }
 EQUIPMENT = tuple(_EQUIPMENT)

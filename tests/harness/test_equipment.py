@@ -42,6 +42,31 @@ def test_second_disk_is_none_where_it_is_the_first_one(monkeypatch, tmp_path):
     assert len(missing(["second disk"])) == 1
 
 
+@pytest.mark.parametrize(("taken", "there"), [(0, True), (1 << 26, False), (None, False)])
+def test_disk_is_asked_for_the_room_that_a_hole_takes(monkeypatch, taken, there):
+    """A disk that fills holes, or does not tell, has no sparse files."""
+    monkeypatch.setattr(equipment, "_bytes_taken", lambda _descriptor: taken)
+
+    assert _is_there("sparse files") is there
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_user_is_asked_what_read_only_means(monkeypatch, there):
+    """An administrator may write to files that are read-only."""
+    monkeypatch.setattr(equipment, "_may_write", lambda _path: not there)
+
+    assert _is_there("rights") is there
+
+
+def _is_there(need):
+    ask = equipment._EQUIPMENT[need][0]
+    ask.cache_clear()
+    try:
+        return missing([need]) == []
+    finally:
+        ask.cache_clear()
+
+
 def test_several_lacks_are_all_told(monkeypatch):
     """Nobody has to mend one to hear of the next."""
     lacks = {
