@@ -28,19 +28,19 @@ def integrity_check(
     except (DatabaseCorruptError, NotADatabaseError) as error:
         return [str(error)]
     with translated(database.path), contextlib.closing(connection):
+        connection.execute("PRAGMA cell_size_check = ON").close()
         return integrity_of(connection, deadline, database.clock, progress)
 
 
 def integrity_of(
     connection: Connection, deadline: Deadline, clock: Clock, progress: ProgressCallback | None
 ) -> list[str]:
-    """Return ["ok"], or what is wrong, through a connection of the caller's.
+    """Return ["ok"], or what is wrong, through a connection of the caller's that checks cells.
 
     Raises:
         OperationTimeoutError: the deadline has passed.
         sqlite3.Error: it could not be done, which is no finding.
     """
-    connection.execute("PRAGMA cell_size_check = ON").close()
     with watched(connection, "the integrity check", deadline, clock, progress):
         return _rows(connection)
 

@@ -45,8 +45,8 @@ LIMITS = {
 which the file's own length limits."""
 
 _READING_PRAGMAS = frozenset({
-    "application_id", "foreign_key_check", "freelist_count", "index_info", "index_list",
-    "integrity_check", "journal_mode", "page_count", "page_size", "quick_check",
+    "application_id", "auto_vacuum", "foreign_key_check", "freelist_count", "index_info",
+    "index_list", "integrity_check", "journal_mode", "page_count", "page_size", "quick_check",
     "schema_version", "table_info", "user_version",
 })  # fmt: skip
 _WRITING_PRAGMAS = frozenset({"fullfsync", "synchronous"})
