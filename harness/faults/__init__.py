@@ -24,6 +24,7 @@ from harness.faults.damage import (
 )
 from harness.faults.disk import ShortDisk
 from harness.faults.fault import Fault, NoFault, Sighting
+from harness.faults.hostile import HostileSchema, LinkInPlace
 from harness.faults.locks import (
     PassingOpener,
     RivalProcess,
@@ -84,6 +85,8 @@ FAULTS: tuple[Fault[Any], ...] = (
     StaleIndex(),
     LaggingIndexes(),
     ShortDisk(),
+    HostileSchema(),
+    LinkInPlace(),
 )
 
 __all__ = [
@@ -103,6 +106,7 @@ __all__ = [
     "ForeignWal",
     "ForeignZone",
     "GarbageFile",
+    "HostileSchema",
     "IdleHolder",
     "JumpingClock",
     "KilledInFlight",
@@ -111,6 +115,7 @@ __all__ = [
     "KilledWriter",
     "LaggingIndexes",
     "LeftOverWal",
+    "LinkInPlace",
     "LostRows",
     "NoFault",
     "NoisyPages",

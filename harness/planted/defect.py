@@ -61,7 +61,7 @@ class Defect:
     Attributes:
         name: kebab-case, stable.
         group: claiming, leases, durability, disk, backup, restore, retention,
-            maintenance or salvage.
+            maintenance, salvage or hostile.
         wrong: what it does wrong, and to whom that happens.
         changes: what is replaced; more than one where one mistake has two places.
         catches: who must see it; each of them must.

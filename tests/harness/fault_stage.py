@@ -306,6 +306,15 @@ def _not_zoned(stage: Stage) -> Callable[[], Any]:
     return lambda: driver
 
 
+def named(path: Path) -> bool:
+    """Return whether the name is a link."""
+    return path.is_symlink()
+
+
+def _unlink(path: Path) -> None:
+    path.unlink()
+
+
 ROWS: dict[str, Row] = {
     "no-fault": Row(happens=Stage.crashed_queue, fails=None, state=contents),
     "killed-worker": Row(happens=_driver, fails=_dead_driver, state=nothing, again=False),
@@ -358,5 +367,7 @@ ROWS: dict[str, Row] = {
     "lost-rows": _on_files(Stage.garbage),
     "stale-index": _on_files(Stage.queue, faults.StaleIndex(index="ix_of_nobody")),
     "lagging-indexes": _on_files(Stage.queue, faults.LaggingIndexes(indexes=("ix_of_nobody",))),
+    "hostile-schema": _on_files(Stage.garbage),
+    "link-in-place": Row(happens=Stage.queue, fails=Stage.missing, state=named, undo=_unlink),
     "short-disk": Row(happens=lambda stage: stage.folder, fails=None, state=told_room),
 }

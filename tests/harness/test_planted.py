@@ -19,6 +19,7 @@ GROUPS = (
     "retention",
     "maintenance",
     "salvage",
+    "hostile",
 )
 
 
