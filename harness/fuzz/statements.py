@@ -16,7 +16,7 @@ _ACTIONS = (
 _EXPRESSIONS = (
     "hex(randomblob(900000000))",
     "zeroblob(2147483647)",
-    "printf('%.*c', 1000000000, 'x')",
+    "printf('%.*c', 3000000, 'x')",
     "replace(payload, 'x', payload)",
     "payload LIKE '%a%b%c%d%e%f%g%h%'",
     "payload GLOB '*a*b*c*d*e*'",

@@ -19,6 +19,7 @@ _TASKS_COUNT = 24
 _FREED_COUNT = 6
 _LONG = 3000
 _VALUE_BYTES_MOST = 1_000_000
+_PATTERN_MOST = 10
 _STEPS, _LOOKS_MOST = 1000, 300
 _WRITABLE = ("PRAGMA writable_schema = ON",)
 
@@ -109,6 +110,7 @@ def with_statements(content: bytes, scratch: Path, statements: list[tuple[Any, .
         with contextlib.closing(sqlite3.connect(scratch, isolation_level=None)) as connection:
             # What is planted by one of them may be set off by the next.
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES_MOST)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _PATTERN_MOST)
             connection.set_progress_handler(iter([0] * _LOOKS_MOST + [1]).__next__, _STEPS)
             for sql, *values in (("PRAGMA journal_mode = OFF",), *statements):
                 with contextlib.suppress(sqlite3.Error, MemoryError, UnicodeDecodeError):
