@@ -23,6 +23,7 @@ from core.database import QueueDatabase
 from core.errors import DatabaseIOError, OperationTimeoutError, QueueError
 from core.health import check_health
 from core.manifest import manifest_path
+from core.salvage import salvage
 from core.statistics import read_statistics
 from core.tasks import TaskQueue
 from harness.fuzz.cases import Case, make_case
@@ -159,6 +160,12 @@ class Ground:
             report = check_health(self._path, full=True, clock=clock, timeout_seconds=TIMEOUT_S)
             trial.answers.append(f"health {report.level}")
         _require_same(trial, before, self._place, "health")
+        out = self._place / "salvaged.db"
+        with _answered(trial, "salvage"):
+            saved = salvage(self._path, out, clock=clock, timeout_seconds=TIMEOUT_S)
+            trial.answers.append("salvaged something" if saved.out else "salvaged nothing")
+        out.unlink(missing_ok=True)
+        _require_same(trial, before, self._place, "salvaging")
         with _answered(trial, "open"), QueueDatabase(self._path, read_only=True) as database:
             trial.answers.append("opened")
             read_statistics(database)
