@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from .files import open_regular
+
 # Version, unused, changes, whether it is set up, byte order of checksums, page size, frames, pages,
 # checksum of the last frame, salts as the log has them, checksum.
 _HEADER = struct.Struct("=3IBBHII8s8s8s")
@@ -45,7 +47,7 @@ def read_index(shm: Path) -> WalIndex | None:
         OSError: it cannot be read.
     """
     try:
-        with shm.open("rb") as file:
+        with open_regular(shm) as file:
             head = file.read(2 * _HEADER.size + _BACKFILLED.size)
     except FileNotFoundError:
         return None

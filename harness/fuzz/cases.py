@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from harness.fuzz.logs import claim, forge
 from harness.fuzz.notes import change_bytes, change_fact, fitting
 from harness.fuzz.pages import PAGES
 from harness.fuzz.scatter import SCATTER
@@ -13,6 +14,7 @@ from harness.fuzz.stock import Sound, with_statements
 
 Role = Literal["backup", "queue"]
 _CHANGES_MOST = 3
+_LOG_WAYS = (claim, forge, forge, forge, *SCATTER)
 
 
 @dataclass
@@ -78,17 +80,10 @@ def _queue(number: int, chance: random.Random, sound: Sound, scratch: Path) -> C
     for content in (wal, under) if chance.random() < 0.3 else (wal,):  # noqa: PLR2004 - the -wal most
         for _ in range(chance.randint(1, _CHANGES_MOST)):
             if content:
-                case.changes.append(chance.choice((_claim, *SCATTER))(chance, content))
+                case.changes.append(chance.choice(_LOG_WAYS)(chance, content))
     case.database, case.wal = bytes(under), bytes(wal)
     case.differs = (case.database, case.wal) != (sound.under_wal, sound.wal)
     return case
-
-
-def _claim(chance: random.Random, wal: bytearray) -> str:
-    """Claim something else in the header of a log, or of one of its frames."""
-    place = chance.choice((0, 4, 8, 12, 16, 24, 32, 36, 40, 48))
-    wal[place : place + 4] = chance.randbytes(4)
-    return f"claim at {place} of the -wal changed"
 
 
 def _changed(case: Case, chance: random.Random, content: bytes, scratch: Path) -> bytes:

@@ -1,6 +1,7 @@
 """The sound files that are made wrong: small queues of several shapes, with all kinds of tasks."""
 
 import contextlib
+import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from core.database import QueueDatabase
 from core.manifest import manifest_path
 from core.paths import sides
 from core.tasks import TaskQueue
+from harness.fuzz.notes import sealed
 
 NOW_MS = 1_770_000_000_000
 PAGE_SIZES = (512, 1024, 4096)
@@ -65,11 +67,12 @@ def _make(folder: Path, source: Path, page_size: int) -> Sound:
         TaskQueue(database).enqueue("late", {"left": "in the log"})
         wal = path.with_name("queue.db-wal").read_bytes()
         under = path.read_bytes()
-    manifest = manifest_path(made).read_text(encoding="utf-8")
+    facts = json.loads(manifest_path(made).read_bytes())
+    facts.pop("seal")
     return Sound(
         page_size=page_size,
         database=made.read_bytes(),
-        manifest=manifest.replace(str(path), str(source)).encode(),
+        manifest=sealed({**facts, "source": str(source)}),
         wal=wal,
         under_wal=under,
     )
