@@ -20,10 +20,14 @@ from .stopping import STEPS_BETWEEN_LOOKS
 from .strangers import KNOWN_FUNCTIONS, Stranger, read_strangers
 
 _MEGABYTE = 1 << 20
+_GIGABYTE = 1 << 30
 _VALUE_BYTES_MOST = 1_000_000_000
 _LEAST_TIMEOUT_S = 600.0
 # A check of every page and index reads some ten megabytes a second and more.
 _SECONDS_A_MEGABYTE = 1.0
+_SECONDS_A_GIGABYTE_OF_HOLE = 3.0
+_BLOCK_BYTES = 512
+"""Of ``st_blocks``: https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/sys_stat.h.html."""
 # SQLite before 3.42 counts json_extract, which the generated columns of every queue call, among
 # the functions that no untrusted schema may call, and reads no such schema then. There the list of
 # known functions alone keeps out what a connection's owner has registered on it.
@@ -173,11 +177,16 @@ def open_untrusted(
 def deadline_of(path: Path, timeout_s: float | None, clock: Clock) -> Deadline:
     """Return when a look through the file has to end, also where its caller sets no limit.
 
-    That limit grows with the file, so that no sound one is refused, and ends for a hostile one.
+    That limit grows with the file, so that no sound one is refused, and ends for a hostile one, of
+    which the most may be a hole.
     """
     if timeout_s is None:
-        size = path.stat().st_size if path.exists() else 0
-        timeout_s = _LEAST_TIMEOUT_S + _SECONDS_A_MEGABYTE * size / _MEGABYTE
+        timeout_s = _LEAST_TIMEOUT_S
+        if path.exists():
+            facts = path.stat()
+            held = min(facts.st_size, _BLOCK_BYTES * getattr(facts, "st_blocks", facts.st_size))
+            timeout_s += _SECONDS_A_MEGABYTE * held / _MEGABYTE
+            timeout_s += _SECONDS_A_GIGABYTE_OF_HOLE * facts.st_size / _GIGABYTE
     return Deadline(timeout_s, clock)
 
 

@@ -123,10 +123,13 @@ def verify_digest(path: Path, *, clock: Clock) -> Verification:
     Raises:
         OSError: the file cannot be read.
     """
-    verifier = _Verifier(Verification(path), _no_connection, clock, Deadline(None, clock))
+    verifier = _Verifier(Verification(path), _no_connection, clock, deadline_of(path, None, clock))
     if verifier.look_at_file():
         verifier.read_manifest(None)
-        verifier.timed("digest", verifier.check_digest)
+        try:
+            verifier.timed("digest", verifier.check_digest)
+        except OperationTimeoutError as error:
+            verifier.add("digest", str(error))
         if verifier.result.manifest is None and verifier.result.ok:
             verifier.add("manifest", "there is none to compare with")
     return verifier.result
@@ -151,6 +154,9 @@ class _Verifier:
                 return
             self.read_manifest(expected)
             self.timed("digest", self.check_digest)
+        except OperationTimeoutError:
+            # It is an OSError too, by way of TimeoutError.
+            raise
         except OSError as error:
             self.add("file", str(error))
             return
@@ -207,8 +213,15 @@ class _Verifier:
         size = self.result.path.stat().st_size
         if size != manifest.size_bytes:
             self.add("digest", f"{size} bytes long, the manifest says {manifest.size_bytes}")
-        elif sha256(self.result.path) != manifest.sha256:
+        elif sha256(self.result.path, each=self._require_time) != manifest.sha256:
             self.add("digest", "the content is not what was written (SHA-256 differs)")
+
+    def _require_time(self) -> None:
+        if self.deadline.passed():
+            raise OperationTimeoutError(
+                operation=f"verifying {self.result.path.name}",
+                timeout_s=self.deadline.timeout_s or 0.0,
+            )
 
     def _open(self) -> Untrusted:
         path = self.result.path
@@ -240,10 +253,7 @@ class _Verifier:
                     self.timed(name, lambda check=check: check(connection))
             except (sqlite3.Error, *INSTEAD) as error:
                 self.add(name, words_of(error))
-            if self.deadline.passed():
-                raise OperationTimeoutError(
-                    operation=operation, timeout_s=self.deadline.timeout_s or 0.0
-                )
+            self._require_time()
 
     def _check_integrity(self, connection: Connection) -> None:
         self.result.page_size = int(scalar(connection, "PRAGMA page_size"))

@@ -2,15 +2,18 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from queue_files import START_MS, make_legacy, make_queue, opened
 
-from core import ManualClock, QueueBackup, QueueDatabase
+from core import ManualClock, QueueBackup, QueueDatabase, TaskQueue
 from core.errors import (
     BackupInvalidError,
     InterruptedRestoreError,
     NothingToUndoError,
+    OperationTimeoutError,
     RestoreFailedError,
 )
 from core.files import open_regular, read_note
@@ -18,6 +21,9 @@ from core.findings import Level
 from core.health import check_health
 from core.intent import intent_path
 from core.manifest import manifest_path, seal_of
+from core.observer import look
+from core.paths import wal_of
+from core.untrusted import deadline_of
 from core.wal import walk
 
 LEGACY = "queue_backup_20250101_000000.db"
@@ -260,3 +266,95 @@ def test_log_that_is_no_file_is_told_as_an_error_of_the_disk(backup):
 
     with pytest.raises(RestoreFailedError, match="no regular file"):
         backup.restore_backup(made)
+
+
+def test_digest_that_takes_too_long_is_given_up(backup, made, monkeypatch):
+    """A file that its manifest fits, and that is nearly all a hole, keeps nobody at work."""
+    clock = ManualClock(START_MS)
+    late = QueueBackup(backup.path, clock=clock)
+    monkeypatch.setattr(clock, "monotonic_s", iter(range(0, 10**9, 10**5)).__next__)
+
+    assert late.newest_verified() is None
+    with pytest.raises(OperationTimeoutError):
+        late.check_backup(made)
+
+
+def test_time_for_a_file_grows_with_what_it_has_on_the_disk(made):
+    """A hole is read fast."""
+    clock = ManualClock(START_MS)
+    small = deadline_of(made, None, clock).timeout_s
+    with made.open("r+b") as file:
+        file.truncate(1 << 32)
+    hole = deadline_of(made, None, clock).timeout_s
+
+    assert 600 < small < 601
+    if hasattr(os.stat_result, "st_blocks"):
+        assert small < hole < 650
+    assert deadline_of(made.with_name("none"), None, clock).timeout_s == 600
+
+
+CLAIMS = {
+    "pages": ((28, b"\x80\0\0\0"), (92, b"\0\0\0\x01"), (24, b"\0\0\0\x01")),
+    "free-pages": ((32, b"\0\0\0\x02"), (36, b"\xff\xff\xff\xff")),
+    "cache": ((48, b"\x7f\xff\xff\xff"),),
+    "length-of-a-payload": tuple(
+        (place, b"\x8f\xff\xff\xff\x7f") for place in range(4096 - 200, 4096 - 5, 5)
+    ),
+    "hole": (((1 << 36) - 1, b"\0"),),
+    "hole-that-counts": (((1 << 36) - 1, b"\0"), (28, b"\x01\0\0\0"), (92, b"\0\0\0\x01"),
+                         (24, b"\0\0\0\x01")),
+}  # fmt: skip
+LOOK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
+from core import QueueBackup, check_health
+from core.errors import QueueError
+backup = QueueBackup(sys.argv[1])
+backup.list_backups()
+print(backup.verify_backup(sys.argv[2]))
+for verb in (lambda: backup.restore_backup(sys.argv[2]), lambda: check_health(sys.argv[3])):
+    try:
+        verb()
+    except QueueError as error:
+        print(type(error).__name__)
+print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are measured differently elsewhere")
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_claim_of_a_file_takes_no_memory(claim, backup, tmp_path):
+    """What a header, a cell or a length says is not believed before it is seen."""
+    path = make_legacy(backup.path, backup.folder / LEGACY)
+    with path.open("r+b") as file:
+        for place, value in CLAIMS[claim]:
+            file.seek(place)
+            file.write(value)
+    itself = tmp_path / "itself.db"
+    itself.hardlink_to(path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, backup.path, path, itself],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    *said, peak = done.stdout.split()
+    assert said[0] == "False" or claim in {"cache", "free-pages", "hole"}, said
+    assert int(peak) < 200
+
+
+def test_log_of_a_million_frames_is_given_up_in_time(backup):
+    """A -wal that is nearly all a hole is walked for no longer than the look may take."""
+    with QueueDatabase(backup.path) as database:
+        TaskQueue(database).enqueue("t", {})
+        log = wal_of(backup.path).read_bytes()
+    wal_of(backup.path).write_bytes(log)
+    with wal_of(backup.path).open("r+b") as file:
+        file.truncate(1 << 36)
+
+    with pytest.raises(OperationTimeoutError):
+        look(backup.path, timeout_s=1.0)
