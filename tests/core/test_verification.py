@@ -277,10 +277,10 @@ def test_endless_view_in_the_task_table_s_place_is_no_backup(backup, legacy):
     assert _found_by(backup, legacy) == {"schema"}
 
 
-def test_verification_ends_at_its_deadline(backup, made):
+def test_verification_ends_at_its_deadline(backup, legacy):
     """Time that is up ends a check in its middle, with an error that says so."""
     with pytest.raises(OperationTimeoutError, match="verifying") as caught:
-        backup.check_backup(made, timeout_seconds=0)
+        backup.check_backup(legacy, timeout_seconds=0)
 
     assert isinstance(caught.value.__cause__, sqlite3.OperationalError), "SQLite was interrupted"
 
