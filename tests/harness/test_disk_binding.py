@@ -6,10 +6,14 @@ import sqlite3
 import pytest
 
 from core.backup import QueueBackup
+from core.clock import Deadline, SystemClock
 from core.connection import connect_stdlib
 from core.database import QueueDatabase
+from core.defects import version_of
 from core.maintenance import QueueMaintenance
+from core.paths import uri
 from core.tasks import TaskQueue
+from core.untrusted import open_untrusted
 from harness.disk.binding import apsw_door
 
 STATEMENTS = (
@@ -183,3 +187,50 @@ def _enough(refused, step):
     refused.append(step)
     if len(refused) > 2:
         raise TimeoutError
+
+
+def test_judge_and_limits_hold_and_are_taken_off(both):
+    """What is not allowed is refused in the same words; a limit is told, and holds."""
+    for connection in both:
+        connection.set_authorizer(
+            lambda action, *_about: (
+                sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_CREATE_TABLE else sqlite3.SQLITE_OK
+            )
+        )
+        with pytest.raises(sqlite3.DatabaseError) as caught:
+            connection.execute("CREATE TABLE t (a)")
+        assert _codes(caught.value) == (sqlite3.SQLITE_AUTH, "SQLITE_AUTH")
+        connection.set_authorizer(None)
+        connection.execute("CREATE TABLE t (a)")
+        assert connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000) > 1000
+        assert connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, -1) == 1000
+        with pytest.raises(sqlite3.DataError):
+            connection.execute("SELECT zeroblob(2000)").fetchall()
+
+
+def test_queue_is_read_as_a_file_of_unknown_origin(tmp_path):
+    """An SQLite that reads a queue without trusting its schema is made to do so."""
+    path = tmp_path / "queue.db"
+    with QueueDatabase(path, create=True) as database:
+        TaskQueue(database).enqueue("t", {"format": "f"})
+    with contextlib.closing(apsw_door()(uri(path), timeout_s=0.0)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+
+    opened = open_untrusted(
+        uri(path, mode="rw"),
+        path,
+        connect=apsw_door(),
+        deadline=Deadline(None, SystemClock()),
+        writing=True,
+    )
+
+    with contextlib.closing(opened.connection) as connection:
+        assert opened.strangers == ()
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.execute("UPDATE task_queue SET status = 'leased'").close()
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            connection.execute("DELETE FROM task_queue")
+        connection.set_authorizer(None)
+        numbers = tuple(map(int, version_of(connection).split(".")))
+        trusted = connection.execute("PRAGMA trusted_schema").fetchone()
+    assert trusted == (int(numbers < (3, 42)),)
