@@ -19,6 +19,7 @@ from harness.faults.damage import (
     ForeignWal,
     GarbageFile,
     LeftOverWal,
+    LostWrite,
     TruncatedFile,
     ZeroedPage,
 )
@@ -45,6 +46,7 @@ from harness.faults.processes import (
     RestartStorm,
     SuspendedWorker,
 )
+from harness.faults.rows import DeletedTask, SwappedTasks
 
 FAULTS: tuple[Fault[Any], ...] = (
     NoFault(),
@@ -77,6 +79,7 @@ FAULTS: tuple[Fault[Any], ...] = (
     TruncatedFile(),
     GarbageFile(),
     FlippedBit(),
+    LostWrite(),
     DamagedWal(),
     NoisyPages(),
     SwappedPages(),
@@ -84,6 +87,8 @@ FAULTS: tuple[Fault[Any], ...] = (
     LostRows(),
     StaleIndex(),
     LaggingIndexes(),
+    SwappedTasks(),
+    DeletedTask(),
     ShortDisk(),
     HostileSchema(),
     LinkInPlace(),
@@ -97,6 +102,7 @@ __all__ = [
     "ClockBehind",
     "DamagedWal",
     "DeletedDatabase",
+    "DeletedTask",
     "DestroyedHeader",
     "DiedAnswering",
     "DiedUnsaid",
@@ -117,6 +123,7 @@ __all__ = [
     "LeftOverWal",
     "LinkInPlace",
     "LostRows",
+    "LostWrite",
     "NoFault",
     "NoisyPages",
     "PassingOpener",
@@ -132,6 +139,7 @@ __all__ = [
     "StuckReader",
     "SuspendedWorker",
     "SwappedPages",
+    "SwappedTasks",
     "TruncatedFile",
     "ZeroedPage",
 ]

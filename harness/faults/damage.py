@@ -236,6 +236,29 @@ class FlippedBit(FileFault):
 
 
 @dataclass(frozen=True)
+class LostWrite(FileFault):
+    """A disk says that it has written a page, and has not: it holds what it held before.
+
+    Simulated by putting back one page as it was. Survivable because a digest of each finished task
+    is kept outside the file; a page that was sound before is sound to every check of SQLite's.
+
+    Attributes:
+        page: its number, from 1.
+        before: what it held; where nothing is given it never was written, and reads as zeros.
+    """
+
+    name: ClassVar[str] = "lost-write"
+    asked: ClassVar[str] = "one page as it was before it was last written"
+    page: int = 2
+    before: bytes = b""
+
+    def damage(self, database: Path) -> None:
+        """Put the page back as it was."""
+        size = _page_size(database)
+        _write_at(database, (self.page - 1) * size, self.before or bytes(size))
+
+
+@dataclass(frozen=True)
 class DamagedWal(FileFault):
     """A byte in the middle of the -wal is wrong: recovery drops all that was committed behind it.
 

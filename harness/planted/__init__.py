@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from harness.planted import (
     backup,
     claiming,
+    content,
     disk,
     durability,
     health,
@@ -27,6 +28,7 @@ DEFECTS: Mapping[str, Defect] = {
     for module in (
         backup,
         claiming,
+        content,
         disk,
         durability,
         health,

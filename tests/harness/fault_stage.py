@@ -4,8 +4,10 @@ One row a fault. ``happens`` makes a target on which it happens, ``fails`` one o
 ``state`` looks at what the fault changes.
 """
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +61,14 @@ class Stage:
         path = self.folder / f"{self.name()}.db"
         with QueueDatabase(path, create=True):
             return path
+
+    def tasks(self) -> Path:
+        """A queue with two tasks that are unlike each other."""
+        path = self.queue()
+        with QueueDatabase(path) as database:
+            for number in range(2):
+                TaskQueue(database).enqueue("t", number)
+        return path
 
     def open_queue(self) -> Path:
         """A queue that a worker has open, whose -wal has something in it."""
@@ -144,6 +154,12 @@ class Stage:
 def contents(path: Path) -> object:
     """The bytes of the whole set."""
     return {each.name: each.read_bytes() for each in (path, *sides(path)) if each.exists()}
+
+
+def rows(path: Path) -> object:
+    """What each task holds."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM task_queue ORDER BY id").fetchall()
 
 
 def writable(path: Path) -> object:
@@ -260,6 +276,16 @@ def _of_clock() -> Row:
     )
 
 
+def _empty(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM task_queue")
+
+
+def _put_in(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO task_queue (id, type, payload) VALUES (1, 't', '7')")
+
+
 def _page_of_zeros(stage: Stage) -> Path:
     path = stage.queue()
     content = path.read_bytes()
@@ -360,6 +386,7 @@ ROWS: dict[str, Row] = {
     "truncated-file": _on_files(Stage.queue, faults.TruncatedFile(kept=1.0)),
     "garbage-file": _on_files(_empty_file),
     "flipped-bit": _on_files(Stage.queue, faults.FlippedBit(offset=10**9)),
+    "lost-write": _on_files(_page_of_zeros),
     "damaged-wal": _on_files(Stage.queue),
     "noisy-pages": _on_files(Stage.garbage),
     "swapped-pages": _on_files(Stage.queue, faults.SwappedPages(pairs=0)),
@@ -369,5 +396,7 @@ ROWS: dict[str, Row] = {
     "lagging-indexes": _on_files(Stage.queue, faults.LaggingIndexes(indexes=("ix_of_nobody",))),
     "hostile-schema": _on_files(Stage.garbage),
     "link-in-place": Row(happens=Stage.queue, fails=Stage.missing, state=named, undo=_unlink),
+    "swapped-tasks": Row(happens=Stage.tasks, fails=Stage.queue, state=rows, undo=_empty),
+    "deleted-task": Row(happens=Stage.tasks, fails=Stage.queue, state=rows, undo=_put_in),
     "short-disk": Row(happens=lambda stage: stage.folder, fails=None, state=told_room),
 }
