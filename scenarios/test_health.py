@@ -126,6 +126,10 @@ def _hold_for_a_day(patient: Patient) -> None:
     _lease_ends_in(23)(patient)
 
 
+def _record(patient: Patient) -> None:
+    patient.maintenance.check_content()
+
+
 def _release(patient: Patient) -> None:
     patient.maintenance.release_lease(1)
 
@@ -222,6 +226,14 @@ METRICS = (
         _clear,
     ),
     Metric("tasks.status", "unknown_status", _spoil("status = 'paused'"), _exactly(1), _clear),
+    Metric(
+        "content.finished",
+        "content_age_h",
+        lambda patient: patient.clock.advance_s(2 * HOUR_S),
+        _exactly(2),
+        _record,
+        _record,
+    ),
     Metric(
         "tasks.clock",
         "clock_ahead_s",

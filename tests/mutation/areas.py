@@ -56,11 +56,11 @@ AREAS = {
     "health": Area(
         modules=(
             *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
-            *("waiting", "viewpoint", "wal", "defects", "examination"),
+            *("waiting", "viewpoint", "wal", "walsum", "defects", "examination"),
         ),
         tests=(
             *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
-            *("waiting", "viewpoint", "wal", "defects"),
+            *("waiting", "viewpoint", "wal", "wal_recovery", "defects"),
         ),
         scenarios=("test_health.py", "test_corruption.py"),
     ),
@@ -72,6 +72,14 @@ AREAS = {
         ),
         tests=("salvage", "salvage_hostile", "records"),
         scenarios=("test_salvage.py",),
+    ),
+    "content": Area(
+        modules=(
+            *("content", "contentcomparison", "contentrecord", "taskrows", "archivedcopies"),
+            *("finished_check", "ranges"),
+        ),
+        tests=("content", "contentrecord", "health", "schedule"),
+        scenarios=("test_content.py",),
     ),
     "ground": Area(
         modules=(
