@@ -63,6 +63,14 @@ def _stale_leases(database: Path, connect: Connect, grace_s: str) -> object:
         return QueueMaintenance(opened).release_stale_leases(float(grace_s))
 
 
+def _content(database: Path, connect: Connect, _argument: str) -> object:
+    with QueueDatabase(database, connect=connect) as opened:
+        result = QueueMaintenance(opened).check_content()
+    if not result.ok:
+        raise ValueError(str(result))
+    return result
+
+
 VERBS: Mapping[str, Verb] = {
     "backup": _backup,
     "verify": _verify,
@@ -74,4 +82,5 @@ VERBS: Mapping[str, Verb] = {
     "checkpoint": _checkpoint,
     "archive": _archive,
     "stale-leases": _stale_leases,
+    "content": _content,
 }

@@ -30,7 +30,7 @@ MOST_POINTS_COUNT = 2000
 DRAWN_COUNT = {"worker": 99, "maintenance": 5, "backups": 6, "restore": 4}
 GROUPS = {
     "worker": ("enqueue", "enqueue-journal", "claim", "heartbeat", "complete", "fail"),
-    "maintenance": ("open", "reclaim", "checkpoint", "vacuum", "archive", "health"),
+    "maintenance": ("open", "reclaim", "checkpoint", "vacuum", "archive", "content", "health"),
     "backups": ("backup", "verify", "verify-damaged", "prune"),
     "restore": ("restore", "restore-live", "restore-swap", "undo"),
 }

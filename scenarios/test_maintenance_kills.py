@@ -12,16 +12,19 @@ killed by strace, which knows nothing of all this, on entering their calls.
 A failure means: maintenance that is interrupted costs the queue, or its backups.
 """
 
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from core.backup import QueueBackup
 from core.connection import connect_stdlib, scalar
+from core.contentrecord import Entry, RecordReader, UnreadableRecordError, record_path, writing
 from core.database import QueueDatabase
 from core.errors import QueueError
 from core.intent import intent_path
@@ -30,6 +33,7 @@ from core.manifest import SUFFIX
 from core.paths import wal_of
 from core.schema import FINISHED, HELD, QUEUED
 from core.staging import is_folder_of
+from core.taskrows import SETTLED
 from harness.callsweep import CallSweep
 from harness.cutoff import ALL, CutOff, Depth
 from harness.evidence import Evidence
@@ -39,7 +43,7 @@ from harness.upkeep import KEEP_COUNT, VERBS
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
-LOOKS_COUNT = {"backup": 4, "vacuum": 4, "checkpoint": 6, "archive": 2}
+LOOKS_COUNT = {"backup": 4, "vacuum": 4, "checkpoint": 6, "archive": 2, "content": 2}
 COSTLY_LOOKS_COUNT = {"restore": 1, "restore-live": 2, "undo": 1}
 KILLS_COUNT = 1
 NIGHTLY_TIMEOUT_S = 900
@@ -135,6 +139,29 @@ def _archived(queue: KeptQueue) -> str:
     return BETWEEN if left.keys() & moved.keys() else NEW
 
 
+def _recorded(queue: KeptQueue) -> str:
+    """Say whether the record of finished tasks has all of them, or all but the last."""
+    finished = sum(status in SETTLED for status, *_more in queue.tasks.values())
+    try:
+        with contextlib.closing(RecordReader(record_path(queue.path))) as reader:
+            recorded = len(list(reader.entries()))
+    except UnreadableRecordError as error:
+        return f"a record that cannot be used ({error})"
+    if recorded not in {finished, finished - 1}:
+        return f"a record of {recorded} tasks, of which {finished} are finished"
+    return _unless_changed(queue, NEW if recorded == finished else OLD)
+
+
+def _record_less(queue: KeptQueue) -> None:
+    """Leave a record that lacks the last finished task."""
+    VERBS["content"](queue.path, connect_stdlib, "")
+    with contextlib.closing(RecordReader(record_path(queue.path))) as reader:
+        head, entries = reader.head, list(reader.entries())
+    with writing(record_path(queue.path), head, like=queue.path) as writer:
+        for entry in entries[:-1]:
+            writer.add(cast(Entry, entry))
+
+
 def _one_of(tasks: Rows, states: Mapping[str, Rows]) -> str:
     for word, state in states.items():
         if tasks == state:
@@ -167,6 +194,7 @@ SWEEPS = (
     Sweep("checkpoint", _checkpointed, seen_before_opening=True),
     Sweep("archive", _archived, lambda _queue: 0, allowed=(OLD, BETWEEN, NEW)),
     Sweep("stale-leases", _freed, lambda _queue: 0),
+    Sweep("content", _recorded, prepare=_record_less),
 )
 
 

@@ -299,6 +299,7 @@ VERBS = {
         Verb("checkpoint", _of_maintenance(_checkpoint), _leave_log),
         Verb("vacuum", _of_maintenance(_vacuum), _leave_free_pages),
         Verb("archive", _of_maintenance(lambda each: each.archive_finished(1).moved), whole=False),
+        Verb("content", _of_maintenance(lambda each: each.check_content().tally.tasks)),
         Verb("health", _health, cautious=_no_healthier),
         Verb("backup", _backup),
         Verb("verify", _verify, _choose, cautious=lambda _right, _told: True),

@@ -1,9 +1,13 @@
 """Defects of the content check: it does not see what has changed, or cries wolf, or forgets."""
 
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core import files, primitives
 from core.connection import Connection
 from core.contentcomparison import Comparison
 from core.contentrecord import Head
@@ -85,6 +89,24 @@ def _believe(_right: Right) -> Right:
         """Take it that the record is as it was written."""
 
     return check_digest
+
+
+def _in_place(_right: Right) -> Right:
+    @contextlib.contextmanager
+    def replacing(path: Path, *, like: Path) -> Iterator[Callable[[bytes], object]]:
+        """Write over what is there once all is known."""
+        pieces: list[bytes] = []
+        yield pieces.append
+        descriptor = primitives.open_file(path) if path.exists() else primitives.create(path)
+        try:
+            os.ftruncate(descriptor, 0)
+            for piece in pieces:
+                primitives.write(descriptor, piece)
+        finally:
+            primitives.close(descriptor)
+            files.adopt_access(path, like=like)
+
+    return replacing
 
 
 def _no_sequence(_right: Right) -> Right:
@@ -188,6 +210,20 @@ DEFECTS = (
             Catch(
                 "test_content.py::test_damaged_record_is_not_told_as_a_damaged_queue",
                 "of the record: told as",
+            ),
+        ),
+    ),
+    Defect(
+        name="content-record-written-over",
+        group="maintenance",
+        wrong="The new record is written over the old one: a run that dies has neither, and what "
+        "was known of the finished tasks is lost.",
+        changes=(Change("core.files", "replacing", _in_place),),
+        catches=(
+            Catch(
+                "test_maintenance_kills.py::"
+                "test_killed_at_steps_drawn_from_all_verb_is_whole_or_not_at_all[content]",
+                "a record that cannot be used",
             ),
         ),
     ),

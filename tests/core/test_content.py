@@ -347,6 +347,20 @@ def test_difference_is_told_until_it_is_accepted(recorded, clock):
     assert not check(recorded, clock, accept=True).accepted, "there was nothing to accept"
 
 
+def test_oldest_difference_says_since_when(recorded, clock):
+    """However many are seen later, the time told is that of the first."""
+    set_at(recorded, 30, "payload = '1'")
+    seen = check(recorded, clock).tally.first_seen_utc
+    clock.advance_s(HOUR_S)
+    for task_id in (9, 40):
+        set_at(recorded, task_id, "payload = '1'")
+
+    result = check(recorded, clock)
+
+    assert told(result) == {"changed": [(9, 9), (30, 30), (40, 40)]}
+    assert result.tally.first_seen_utc == seen
+
+
 def test_task_that_is_as_recorded_again_is_told_no_more(recorded, clock):
     """A page that was mended, or a row put back, heals the difference."""
     kept = rows_of(recorded, "SELECT payload FROM task_queue WHERE id = 9")[0][0]
