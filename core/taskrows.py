@@ -96,6 +96,16 @@ def read_rows(
             return
 
 
+def read_row(connection: Connection, columns: Sequence[str], task_id: int) -> TaskRow | None:
+    """Return one task as ``read_rows`` yields it, or None where there is none with this id."""
+    sql = (
+        f"SELECT id, id, CAST({_stored(UPDATED)} AS BLOB), {', '.join(map(_stored, columns))} "
+        "FROM task_queue NOT INDEXED WHERE id = ?"
+    )
+    rows = connection.execute(sql, (task_id,)).fetchall()
+    return TaskRow(rows[0][0], rows[0][1], rows[0][2], rows[0][3:]) if rows else None
+
+
 def _stored(column: str) -> str:
     name = quoted(column)
     return (

@@ -40,7 +40,7 @@ def test_changed_tasks_end_with_1_and_are_named_with_the_cure(cli, recorded):
     assert done.code == 1
     assert "3 hold something else" in done.out
     assert ": 2-3, 7\n" in done.out
-    assert f'queuedrill restore --db "{recorded}"' in done.out
+    assert "No backup that can be read has any of them" in done.out
     assert f'queuedrill content --db "{recorded}" --accept' in done.out
 
 
@@ -115,3 +115,19 @@ def test_restore_is_said_and_is_no_alarm(cli, recorded):
 
     assert done.code == 0
     assert done.out.startswith("Nothing could be compared: the queue was restored")
+
+
+def test_backup_that_still_has_the_tasks_is_named(cli, recorded, tmp_path):
+    """Of the backups the newest is named that has what differs as it was recorded."""
+    backups = QueueBackup(recorded, tmp_path / "elsewhere")
+    backups.create_backup("older")
+    sound = backups.create_backup("sound")
+    change(recorded, 2, 3)
+    backups.create_backup("damaged")
+
+    done = cli("content", "--db", recorded, "--backup-dir", tmp_path / "elsewhere")
+    facts = cli("content", "--db", recorded, "--backup-dir", tmp_path / "elsewhere", "--json")
+
+    assert "2 of 2 are as they were recorded" in done.out
+    assert f'queuedrill restore "{sound}" --db "{recorded}"' in done.out
+    assert facts.document["backup"] == {"backup": str(sound), "tasks": 2, "wanted": 2}

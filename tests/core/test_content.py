@@ -153,6 +153,24 @@ def test_archive_in_a_third_place_is_noted_beside_the_second(recorded, clock, tm
     assert (result.ok, result.tally.archived) == (True, TASKS_COUNT)
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_one_right_copy_in_the_archive_is_enough(recorded, clock, later):
+    """An id that was given again after a restore has two copies there, one of another task."""
+    with QueueDatabase(recorded, clock=clock) as database:
+        archive = QueueMaintenance(database).archive_finished(0).archive
+    if not later:
+        run(archive, "UPDATE archived_tasks SET archive_id = archive_id + 1000")
+    run(
+        archive,
+        "INSERT INTO archived_tasks (id, archive_digest, archive_pending, archived_at_utc, status) "
+        "VALUES (9, 'of another task', 0, '', 'completed')",
+    )
+
+    result = check(recorded, clock)
+
+    assert (result.ok, result.tally.archived) == (True, TASKS_COUNT)
+
+
 # -- damage ----------------------------------------------------------------------------------
 
 

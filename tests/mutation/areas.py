@@ -76,9 +76,9 @@ AREAS = {
     "content": Area(
         modules=(
             *("content", "contentcomparison", "contentrecord", "taskrows", "archivedcopies"),
-            *("finished_check", "ranges"),
+            *("contentbackups", "finished_check", "ranges"),
         ),
-        tests=("content", "contentrecord", "health", "schedule"),
+        tests=("content", "contentrecord", "contentbackups", "health", "schedule"),
         scenarios=("test_content.py",),
     ),
     "ground": Area(

@@ -7,11 +7,12 @@ import typer
 if TYPE_CHECKING:
     from core import QueueDatabase
     from core.content import ContentResult
+    from core.contentbackups import Holding
 
 from ..asking import agree
 from ..console import Console
 from ..figures import quoted
-from ..options import AsJson, Db, Debug, Yes
+from ..options import AsJson, BackupDir, Db, Debug, Yes
 from ..progress import elapsed
 from ..speaking import speaking
 
@@ -46,6 +47,7 @@ def content(
     ] = None,
     yes: Yes = False,
     db: Db = None,
+    backup_dir: BackupDir = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -61,7 +63,25 @@ def content(
             if accept:
                 _agree_to_what_differs(console, database, record, timeout_seconds, yes=yes)
             result = _check(console, database, record, timeout_seconds, accept=accept)
-        _tell(console, database, result)
+        holding = _backup_with(database, backup_dir, result)
+        _tell(console, database, result, holding)
+
+
+def _backup_with(
+    database: "QueueDatabase", backup_dir: str | None, result: "ContentResult"
+) -> "Holding | None":
+    """Return the backup that still has what differs, where that can be found."""
+    from core import QueueBackup
+    from core.contentbackups import backup_with
+    from core.errors import BackupFolderError
+
+    if result.ok or result.accepted:
+        return None
+    try:
+        listed = QueueBackup(database, backup_dir).list_backups()
+    except BackupFolderError:
+        return None
+    return backup_with(result.record, [each.path for each in listed], connect=database.connect)
 
 
 def _check(
@@ -104,9 +124,15 @@ def _agree_to_what_differs(
     agree(console, f"Record the finished tasks of {quoted(database.path)} as they are now", yes=yes)
 
 
-def _tell(console: Console, database: "QueueDatabase", result: "ContentResult") -> None:
+def _tell(
+    console: Console,
+    database: "QueueDatabase",
+    result: "ContentResult",
+    holding: "Holding | None",
+) -> None:
     tally = result.tally
     console.facts.update(path=str(database.path), **_facts(result))
+    console.facts["backup"] = None if holding is None else vars(holding)
     if result.why_not:
         console.say(f"Nothing could be compared: {result.why_not}.", "warning")
     elif result.ok:
@@ -114,7 +140,7 @@ def _tell(console: Console, database: "QueueDatabase", result: "ContentResult") 
     elif result.accepted:
         console.say(f"Accepted as it is now: {result}.", "warning")
     else:
-        _tell_differences(console, database, result)
+        _tell_differences(console, database, result, holding)
     moved = {"archived": tally.archived, "requeued": tally.requeued, "touched": tally.touched}
     more = "".join(f", {count} {word}" for word, count in moved.items() if count)
     console.say(
@@ -123,7 +149,12 @@ def _tell(console: Console, database: "QueueDatabase", result: "ContentResult") 
     )
 
 
-def _tell_differences(console: Console, database: "QueueDatabase", result: "ContentResult") -> None:
+def _tell_differences(
+    console: Console,
+    database: "QueueDatabase",
+    result: "ContentResult",
+    holding: "Holding | None",
+) -> None:
     console.not_good()
     path = quoted(database.path)
     console.say(f"Finished tasks of {path} are NOT as they were recorded:", "bad")
@@ -138,11 +169,15 @@ def _tell_differences(console: Console, database: "QueueDatabase", result: "Cont
     since = result.tally.first_seen_utc
     compared = f"Compared with the record of {result.compared_utc} UTC"
     console.say(f"{compared}; first seen {since} UTC." if since else f"{compared}.")
-    console.say(
-        "Compare these tasks with a backup of before (queuedrill list), restore it with: "
-        f"queuedrill restore --db {path}"
-    )
-    console.say(f"or, if they are right as they are: queuedrill content --db {path} --accept")
+    if holding is None:
+        console.say("No backup that can be read has any of them as they were recorded.")
+    else:
+        console.say(
+            f"{holding.tasks} of {holding.wanted} are as they were recorded in the backup "
+            f"{quoted(holding.backup)}. Fetch them from there, or restore it with: "
+            f"queuedrill restore {quoted(holding.backup)} --db {path}"
+        )
+    console.say(f"If they are right as they are: queuedrill content --db {path} --accept")
 
 
 def _facts(result: "ContentResult") -> dict[str, object]:
