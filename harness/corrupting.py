@@ -18,18 +18,18 @@ NO_CHECK = "none of health's checks"
 
 
 def rows(ways: Sequence[Way], gate: Sequence[str] = ()) -> list[object]:
-    """Return the parameters of a check: the ways that can happen here, most in nightly alone.
+    """Return the parameters of a check: one a way, most in nightly alone.
 
     Args:
         ways: of the check.
         gate: ids of those that the gate tries too.
     """
-    nightly = pytest.mark.profile("nightly")
-    return [
-        pytest.param(way, id=way.id, marks=() if way.id in gate else nightly)
-        for way in ways
-        if way.can_happen
-    ]
+    return [pytest.param(way, id=way.id, marks=_marks(way, way.id in gate)) for way in ways]
+
+
+def _marks(way: Way, in_gate: bool) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.machine(*way.machine)] if way.machine else []
+    return marks if in_gate else [*marks, pytest.mark.profile("nightly")]
 
 
 def require_found_and_ended(way: Way, folder: Path, evidence: Evidence) -> None:

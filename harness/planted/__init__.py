@@ -9,6 +9,7 @@ from harness.planted import (
     backup,
     claiming,
     content,
+    corrupting,
     disk,
     durability,
     health,
@@ -40,6 +41,7 @@ DEFECTS: Mapping[str, Defect] = {
         restore,
         retention,
         salvage,
+        corrupting,
     )
     for defect in module.DEFECTS
 }

@@ -206,7 +206,7 @@ WAYS = (
         id="1.1-closed-descriptor",
         asked="a thread writes its log to a descriptor that is the queue's by now",
         happens=_write_to_closed_descriptor,
-        system="posix",
+        machine=("posix",),
     ),
     Way(
         id="1.3-journal-deleted",
@@ -279,6 +279,6 @@ WAYS = (
         asked="a bit in the page cache of a worker changes before it commits",
         happens=_change_memory,
         found_by=(),
-        system="linux",
+        machine=("linux",),
     ),
 )

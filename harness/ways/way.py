@@ -1,7 +1,5 @@
 """One way to corrupt a database."""
 
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +18,7 @@ class Way:
         found_by: the findings of the health check of which one must be critical; none for a way
             that the health check is known not to see.
         journal: mode that the queue is in before.
-        system: on which it can happen: ``any``, ``posix`` or ``linux``.
+        machine: what the machine must have for it (``equipment.py``).
     """
 
     id: str
@@ -28,13 +26,7 @@ class Way:
     happens: Callable[[Stage], str]
     found_by: tuple[str, ...] = ("database.integrity", "file.opens")
     journal: str = "wal"
-    system: str = "any"
+    machine: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.id
-
-    @property
-    def can_happen(self) -> bool:
-        """Whether it can happen on this system."""
-        here = {"any": True, "posix": os.name == "posix", "linux": sys.platform == "linux"}
-        return here[self.system]
