@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from core.backup import QueueBackup
+from core.errors import QueueError
 from core.findings import Finding, Level
 from core.health import check_health
+from core.salvage import salvage
 from harness.evidence import Evidence
 from harness.outcome import Inconclusive
-from harness.ways.harm import harm_to
+from harness.ways.harm import harm_to, tasks_of
 from harness.ways.stage import Stage, new_stage
 from harness.ways.way import Way
 
@@ -53,6 +55,9 @@ def require_found_and_ended(way: Way, folder: Path, evidence: Evidence) -> None:
     if not harm:
         raise Inconclusive(f"{way.id}: {seen}, and it did no harm")
     judge_finders(way, found, evidence)
+    back = brought_back(stage, folder / "salvaged.db")
+    evidence.measure("salvaged_tasks", back, "tasks")
+    evidence.measure("acknowledged_tasks", len(stage.acknowledged), "tasks")
     QueueBackup(stage.path).restore_newest()
     left = harm_to(stage.path, stage.in_backup)
     evidence.require(not left, f"after {way.id} and a restore of the backup: {left}")
@@ -67,6 +72,21 @@ def bring_about(way: Way, stage: Stage) -> tuple[str, str]:
     if harm := harm_to(stage.path, stage.acknowledged):
         raise Inconclusive(f"the queue was not sound before {way.id}: {harm}")
     return way.happens(stage), harm_to(stage.path, stage.acknowledged)
+
+
+def brought_back(stage: Stage, out: Path) -> int:
+    """Return how many of the acknowledged tasks a salvage brings back as they were.
+
+    Args:
+        stage: whose queue is damaged.
+        out: where the salvaged queue goes.
+    """
+    try:
+        salvage(stage.path, out)
+    except QueueError:
+        return 0
+    back = tasks_of(out) if out.exists() else {}
+    return sum(back.get(key) == payload for key, payload in stage.acknowledged.items())
 
 
 def judge_finders(way: Way, found: Sequence[str], evidence: Evidence) -> None:

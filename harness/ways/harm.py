@@ -31,6 +31,12 @@ def harm_to(path: Path, acknowledged: Tasks) -> str:
             return f"SQLite does not open it: {error}"
 
 
+def tasks_of(path: Path) -> Tasks:
+    """Return the tasks of a sound queue that nobody has open."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return _tasks(connection)
+
+
 def _wrong(connection: sqlite3.Connection, acknowledged: Tasks) -> Iterator[str]:
     rows = connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MOST})").fetchall()
     problems = [str(row[0]).replace("\n", ", ") for row in rows if row[0] != "ok"]

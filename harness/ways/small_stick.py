@@ -16,6 +16,7 @@ import apsw
 from core.backup import QueueBackup
 from core.errors import QueueError
 from harness.disk.binding import apsw_door
+from harness.inherited import planted_by_parent
 
 _NAME = "small-stick"
 
@@ -69,5 +70,6 @@ def main(database: Path, folder: Path, capacity: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    facts = main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    with planted_by_parent():
+        facts = main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
     sys.stdout.write(json.dumps(facts) + "\n")
