@@ -29,8 +29,8 @@ class Doubt:
 
     Attributes:
         task_id: its id.
-        reason: ``text``, ``payload``, ``status``, ``attempts``, ``time``, ``id``, ``index``,
-            ``log-page``, ``unproved`` or ``backup``.
+        reason: ``length``, ``text``, ``payload``, ``key``, ``status``, ``attempts``, ``time``,
+            ``id``, ``index``, ``log-page``, ``unproved`` or ``backup``.
     """
 
     task_id: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .connection import Connection, scalar
 from .filetables import TASKS, Index
 from .records import BadRecordError, Value, decode
-from .salvagefile import Parameters, bound
+from .salvagefile import KEY, Parameters, bound
 from .schema import STATUSES, TASK_COLUMNS
 from .tableshape import ID_MOST
 from .treewalk import Found
@@ -92,21 +92,38 @@ class Evidence:
         if isinstance(priority, int) and isinstance(rowid, int) and task == rowid > 0:
             self._insert(self._loose_source(), rowid, [status, priority, after])
 
-    def knows(self, task_id: int, source: Source | None = None) -> bool:
-        """Return whether the source has an entry of the task; any of them unless one is given."""
-        where = "" if source is None else f" AND source = {source.number}"
-        return scalar(self._connection, _KNOWN + where, (task_id,)) is not None
+    def knows(self, task_id: int) -> bool:
+        """Return whether any index has an entry of the task."""
+        return scalar(self._connection, _KNOWN, (task_id,)) is not None
+
+    def has_key(self, task_id: int, key: Value) -> bool:
+        """Return whether an index has the key as this task's."""
+        numbers = [str(each.number) for each in self.sources if each.columns[:1] == (KEY,)]
+        where = f"source IN ({', '.join(numbers) or 'NULL'}) AND id = ? AND a = ?"
+        found = scalar(
+            self._connection, f"SELECT 1 FROM salvage_evidence WHERE {where}", (task_id, key)
+        )
+        return found is not None
+
+    def settle(self) -> None:
+        """Believe the indexes that are whole only if they all know the same tasks.
+
+        A page of an index that came from another place reads as well as its own.
+        """
+        whole = [each for each in self.sources if each.full and each.whole]
+        numbers = ", ".join(str(each.number) for each in whole) or "NULL"
+        union = self._count(f"WHERE source IN ({numbers})")
+        if any(self.count(each) != union for each in whole):
+            for each in whole:
+                each.whole = False
 
     def whole_source(self) -> Source | None:
         """Return an index that has an entry for every task and could be read whole, if any is."""
         return next((each for each in self.sources if each.full and each.whole), None)
 
-    def count(self, source: Source | None = None) -> int:
-        """Return how many tasks the source knows; all of them together unless one is given."""
-        where = "" if source is None else f"WHERE source = {source.number}"
-        return int(
-            scalar(self._connection, f"SELECT count(DISTINCT id) FROM salvage_evidence {where}")
-        )
+    def count(self, source: Source) -> int:
+        """Return how many tasks the source knows."""
+        return self._count(f"WHERE source = {source.number}")
 
     def highest(self) -> int:
         """Return the highest id of any entry, 0 without one."""
@@ -130,6 +147,15 @@ class Evidence:
             (row[0], None if row[1] is None else row[1].decode(errors="replace")) for row in rows
         ]
 
+    def unknown(self) -> list[int]:
+        """Return the tasks in the draft that no index has, where one that is whole should."""
+        if self.whole_source() is None:
+            return []
+        rows = self._connection.execute(
+            f"SELECT id FROM {TASKS} WHERE id NOT IN (SELECT id FROM salvage_evidence)"
+        ).fetchall()
+        return sorted(row[0] for row in rows)
+
     def contradicted(self) -> list[int]:
         """Return the tasks in the draft of which an index says something else."""
         found: set[int] = set()
@@ -145,6 +171,10 @@ class Evidence:
             f"SELECT task.id FROM {TASKS} AS task JOIN salvage_evidence AS entry "
             f"ON entry.source = {source.number} AND entry.id = task.id WHERE {differs}"
         ).fetchall()
+
+    def _count(self, where: str) -> int:
+        sql = f"SELECT count(DISTINCT id) FROM salvage_evidence {where}"
+        return int(scalar(self._connection, sql))
 
     def _entry(self, found: Found) -> list[Value]:
         if not found.cell.whole:

@@ -145,6 +145,16 @@ def child_of(node: Node, cell: int) -> int:
     return int(child)
 
 
+def key_of(node: Node, cell: int) -> int:
+    """Return the highest rowid below the child that the cell of an interior page leads to.
+
+    Raises:
+        BadRecordError: there is none that makes sense.
+    """
+    number, _end = varint(node.content, cell + _CHILD.size)
+    return signed(number)
+
+
 def read_cell(pages: Pages, node: Node, at: int) -> Cell:
     """Return the cell of a leaf, or of an interior page of an index.
 

@@ -63,18 +63,20 @@ def signed(number: int) -> int:
     return number - _WRAP if number >= _SIGN else number
 
 
-def decode(payload: bytes, encoding: str) -> list[Value]:
+def decode(payload: bytes, encoding: str, *, ragged: bool = False) -> list[Value]:
     """Return the values of a record.
 
     Args:
         payload: all of it.
         encoding: of the database's text, as Python calls it.
+        ragged: whether something may lie behind its last value, where SQLite does not look.
 
     Raises:
         BadRecordError: it is no record, or its lengths do not add up.
     """
     types, at = _types(payload)
-    if at + sum(map(_length, types)) != len(payload):
+    missing = at + sum(map(_length, types)) - len(payload)
+    if missing > 0 or (missing and not ragged):
         raise BadRecordError("its lengths do not add up")
     return _values(payload, types, at, encoding)
 

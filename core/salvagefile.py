@@ -8,6 +8,7 @@ reason, so that a person can decide; nothing that was read is thrown away in sil
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from . import schema
 from .connection import Connection, scalar
@@ -20,6 +21,7 @@ from .wholetask import quoted
 SET_ASIDE = "salvage_set_aside"
 TASKS = "task_queue"
 LOGS = "task_logs"
+KEY = "idempotency_key"
 _ASIDE_TABLE = f"""CREATE TABLE {SET_ASIDE} (
     table_name TEXT NOT NULL, row_id INTEGER NOT NULL, reason TEXT NOT NULL,
     page INTEGER, content TEXT NOT NULL
@@ -58,6 +60,7 @@ class SalvageFile:
 
     Attributes:
         ids: of the rows that are in each table.
+        bereft: keys of tasks that are in the table without them, since another task has the same.
         aside: how many rows were set aside, by reason.
     """
 
@@ -65,6 +68,7 @@ class SalvageFile:
         self.connection = connection
         self.ids: dict[str, set[int]] = {table: set() for table in schema.EXPECTED_COLUMNS}
         self.aside: dict[str, int] = {}
+        self.bereft: dict[int, Value] = {}
         self._names: dict[str, dict[str, str]] = {}
         connection.execute("BEGIN IMMEDIATE")
         schema.create(connection)
@@ -80,7 +84,7 @@ class SalvageFile:
         if row.id in self.ids[row.table]:
             return self._settle(row, page)
         try:
-            self._insert(row)
+            self._insert_or_bereave(row)
         except sqlite3.Error as error:
             if primary_code(error) not in _OF_THE_ROW:
                 raise
@@ -108,7 +112,7 @@ class SalvageFile:
         self.ids[table].discard(row_id)
 
     def values_of(self, table: str, row_id: int) -> dict[str, Value]:
-        """Return the row as it is in the draft, its text as bytes wherever it is none."""
+        """Return the row as it is in the draft."""
         names = [name for name in self._names[table].values() if name != KEYS[table]]
         columns = ", ".join(
             f"typeof({quoted(name)}), CAST({quoted(name)} AS BLOB)" for name in names
@@ -150,6 +154,26 @@ class SalvageFile:
             kind = column.declared.upper() if column.declared.upper() in _SAFE_TYPES else ""
             self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
         return names
+
+    def give_key(self, task_id: int) -> None:
+        """Give a task the key that it had, and take it from the one that has it."""
+        key = self.bereft.pop(task_id)
+        (other,) = self.connection.execute(
+            f"SELECT id FROM {TASKS} WHERE {KEY} = ?", (key,)
+        ).fetchone()
+        self.connection.execute(f"UPDATE {TASKS} SET {KEY} = NULL WHERE id = ?", (other,))
+        self.connection.execute(f"UPDATE {TASKS} SET {KEY} = ? WHERE id = ?", (key, task_id))
+        self.bereft[other] = key
+
+    def _insert_or_bereave(self, row: Row) -> None:
+        """Insert the row; a task whose key another one has comes in without it."""
+        try:
+            self._insert(row)
+        except sqlite3.IntegrityError:
+            if row.values.get(KEY) is None:
+                raise
+            self._insert(replace(row, values={**row.values, KEY: None}))
+            self.bereft[row.id] = row.values[KEY]
 
     def _insert(self, row: Row) -> None:
         ours = self._names[row.table]
@@ -197,10 +221,7 @@ def _bytes(value: Value) -> bytes:
 def _read(kind: str, content: bytes | None) -> Value:
     if content is None or kind == "blob":
         return content
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return RawText(content)
+    text = content.decode()
     if kind == "integer":
         return int(text)
     return float(text) if kind == "real" else text

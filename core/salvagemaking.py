@@ -164,6 +164,8 @@ class _Maker:
     def _judge(self, evidence: Evidence, reading: SalvageReading, now_ms: int) -> None:
         self._doubts.judge_table(self._connection, _plausible(reading.sequences.get(TASKS)), now_ms)
         self._doubts.add("index", evidence.contradicted())
+        # Their indexes lag behind, or a page of dead rows has come into the table's tree.
+        self._doubts.add("unproved", evidence.unknown())
 
     def _keep_sequences(
         self, target: SalvageFile, evidence: Evidence, reading: SalvageReading

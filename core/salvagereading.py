@@ -7,6 +7,7 @@ that an index still knows.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from .doubts import Doubts
 from .evidence import Evidence
@@ -25,7 +26,6 @@ DELETED = "deleted"
 GARBLED = "garbled"
 # A task is run by these; one in which they are surely not what they were must not be.
 _RUN_BY = ("type", "payload", "compatibility", "status", "idempotency_key")
-_NO_TABLE = "it has a row that fits no table"
 _SEQUENCE_COLUMNS = 2
 
 
@@ -79,6 +79,7 @@ class SalvageReading:
         self._read_loose()
         self._judge_loose()
         self._read_freed()
+        self._give_keys()
 
     # -- the ways --------------------------------------------------------------------------
 
@@ -100,6 +101,7 @@ class SalvageReading:
                 for found in self._walk.index(index.root, index.name)
             ]
             source.whole = all(entries) and not errors.get(index.name)
+        self._evidence.settle()
         for name, root in self._tables.other_indexes.items():
             for _entry in self._walk.index(root, name):
                 pass
@@ -120,11 +122,13 @@ class SalvageReading:
         """Take out the tasks that nothing leads to and that an index which is whole denies."""
         source = self._evidence.whole_source()
         for task_id in sorted(self._loose & self._target.ids[TASKS]):
-            if source is not None and not self._evidence.knows(task_id, source):
+            if self._evidence.knows(task_id):
+                continue
+            if source is None:
+                self._doubts.add("unproved", [task_id])
+            else:
                 self._target.take_out(TASKS, task_id, DELETED)
                 self.found[TASKS, "loose"] -= 1
-            elif not self._evidence.knows(task_id):
-                self._doubts.add("unproved", [task_id])
 
     def _read_freed(self) -> None:
         for found in self._walk.freed():
@@ -136,48 +140,69 @@ class SalvageReading:
             elif self._add(row, found.page):
                 self.found[TASKS, "revived"] += 1
 
+    def _give_keys(self) -> None:
+        """Of two tasks with one key, let that one have it whose an index says it is."""
+        for task_id, key in list(self._target.bereft.items()):
+            if self._evidence.has_key(task_id, key):
+                self._target.give_key(task_id)
+        self._doubts.add("key", sorted(self._target.bereft))
+
     # -- rows ------------------------------------------------------------------------------
 
     def _take(self, found: Found, tree: str) -> None:
         """Put a row into its table, or set it aside where the table is known and it is none."""
-        values = self._values(found, tree)
-        if values is None:
+        if not found.cell.whole:
+            self._walk.errors.add(found.page, tree, "it has a row whose end is lost")
+            self._set_front_aside(found, tree, CUT)
             return
-        if tree in EXPECTED_COLUMNS:
-            row = row_of(tree, self._tables.columns[tree], found.cell.rowid, values, strict=False)
-            if row is not None:
-                self.found[tree, "tree"] += self._add(row, found.page)
-                return
-        row = self._row_of(values, found.cell.rowid, EXPECTED_COLUMNS)
-        if row is None:
-            if tree in EXPECTED_COLUMNS:
-                self._walk.errors.add(found.page, tree, _NO_TABLE)
-                self._set_aside(found, tree, UNREADABLE, values)
+        values = self._row_values(found)
+        row = self._row_of_tree(found, tree, values)
+        if row is not None and found.placed:
+            self.found[tree, "tree"] += self._add(row, found.page)
             return
+        row = row or self._row_of(values, found.cell.rowid, EXPECTED_COLUMNS)
+        if row is not None:
+            self._take_loose(row, found.page)
+        elif tree in EXPECTED_COLUMNS and not self._take_ragged(found, tree):
+            self._walk.errors.add(found.page, tree, "it has a row that is none of its table")
+            self._set_front_aside(found, tree, UNREADABLE)
+
+    def _row_of_tree(self, found: Found, tree: str, values: Sequence[Value]) -> Row | None:
+        if tree not in EXPECTED_COLUMNS:
+            return None
+        columns = self._tables.columns[tree]
+        return row_of(tree, columns, found.cell.rowid, values, strict=False)
+
+    def _take_loose(self, row: Row, page: int) -> None:
         known = row.id in self._target.ids[row.table]
-        if self._add(row, found.page) and not known:
+        if self._add(row, page) and not known:
             self.found[row.table, "loose"] += 1
             if row.table == TASKS:
                 self._loose.add(row.id)
 
-    def _values(self, found: Found, tree: str) -> list[Value] | None:
-        """Return the values of a whole record, else set aside what can be read of it."""
-        encoding = self._pages.header.encoding
-        reason = CUT
-        if found.cell.whole:
-            try:
-                return decode(found.cell.payload, encoding)
-            except BadRecordError as error:
-                self._walk.errors.add(
-                    found.page, tree, f"it has a row whose record is none: {error}"
-                )
-                reason = UNREADABLE
-        else:
-            self._walk.errors.add(found.page, tree, "it has a row whose end is lost")
+    def _take_ragged(self, found: Found, tree: str) -> bool:
+        """Take a row behind whose last value something lies; return whether it was one.
+
+        SQLite reads such a row as it is. Its length was changed, or that of one of its values.
+        """
+        try:
+            values = decode(found.cell.payload, self._pages.header.encoding, ragged=True)
+        except BadRecordError:
+            return False
+        row = self._row_of_tree(found, tree, values)
+        if row is None or len(values) < sum(each.stored for each in self._tables.columns[tree]):
+            return False
+        self._walk.errors.add(found.page, tree, "it has a row with something behind its end")
+        self.found[tree, "tree"] += self._add(row, found.page)
+        if tree == TASKS and row.id in self._target.ids[TASKS]:
+            self._doubts.add("length", [row.id])
+        return True
+
+    def _set_front_aside(self, found: Found, tree: str, reason: str) -> None:
+        """Keep what can be read of a row, and all of its bytes."""
         if tree in EXPECTED_COLUMNS:
-            front = decode_front(found.cell.payload, encoding)
+            front = decode_front(found.cell.payload, self._pages.header.encoding)
             self._set_aside(found, tree, reason, [*front, found.cell.payload])
-        return None
 
     def _set_aside(self, found: Found, table: str, reason: str, values: Sequence[Value]) -> None:
         stored = [column.name for column in self._tables.columns[table] if column.stored]
@@ -189,13 +214,22 @@ class SalvageReading:
         if row.table == TASKS and any(isinstance(row.values.get(n), RawText) for n in _RUN_BY):
             self._target.set_aside(TASKS, row.id, GARBLED, page, row.values)
             return False
-        if not self._target.add(row, page):
+        if not self._target.add(self._readable(row), page):
             return False
         if row.table == TASKS:
             self._doubts.judge_row(row)
             if page in self._pages.doubtful:
                 self._doubts.add("log-page", [row.id])
         return True
+
+    def _readable(self, row: Row) -> Row:
+        """Return the row with text that every program can read, its bad bytes replaced."""
+        encoding = self._pages.header.encoding
+        values = {
+            name: value.content.decode(encoding, "replace") if isinstance(value, RawText) else value
+            for name, value in row.values.items()
+        }
+        return replace(row, values=values)
 
     def _row_in(self, found: Found, tables: Iterable[str]) -> Row | None:
         values = self._row_values(found) if found.cell.whole else []

@@ -129,8 +129,8 @@ def row_of(
         return None
     named = dict(zip((column.name for column in stored), values, strict=False))
     key = KEYS[table]
-    if key is not None and named.pop(key, None) is not None:
-        # SQLite writes NULL there, since the rowid says it.
+    if key is not None and named.pop(key, None) is not None and strict:
+        # SQLite writes NULL there, since the rowid says it, and does not look at it again.
         return None
     if not CORE[table] <= named.keys():
         return None

@@ -4,6 +4,7 @@ Each page is read as part of one tree only, so that no ring of pages keeps a wal
 pages that no tree leads to are known afterwards.
 """
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from .nodes import (
     Cell,
     Node,
     child_of,
+    key_of,
     read_cell,
     read_node,
 )
@@ -25,6 +27,7 @@ from .records import BadRecordError
 FREE = "the free list"
 LOOSE = "no tree"
 _LISTED_MOST = 1000
+_EVERY_ID = range(-(2**63), 2**63)
 _TRUNK = struct.Struct(">II")
 _ENTRY = struct.Struct(">I")
 
@@ -74,11 +77,14 @@ class Found:
         cell: the row or entry.
         page: whose cell it is.
         kind: of the page.
+        placed: whether its rowid lies between those that its tree has on both sides of the page.
+            A row that does not was brought there by damage, and may be of any age.
     """
 
     cell: Cell
     page: int
     kind: int
+    placed: bool = True
 
 
 class TreeWalk:
@@ -162,16 +168,29 @@ class TreeWalk:
         return all(1 < page <= self._pages.count for page in listed) and len({*listed}) == count
 
     def _tree(self, root: int, name: str, kinds: tuple[int, int]) -> Iterator[Found]:
-        waiting = [root]
+        waiting = [(root, _EVERY_ID)]
         while waiting:
-            node = self._claimed(waiting.pop(), name, kinds)
+            number, ids = waiting.pop()
+            node = self._claimed(number, name, kinds)
             if node is None:
                 continue
             if node.interior:
-                children = [child_of(node, cell) for cell in node.cells]
-                waiting += [node.right, *children[::-1]]
+                waiting += self._children(node, ids)[::-1]
             if node.kind != INTERIOR_TABLE:
-                yield from self._cells(node, name)
+                yield from self._cells(node, name, ids)
+
+    def _children(self, node: Node, ids: range) -> list[tuple[int, range]]:
+        """Return the children, each with the ids that its rows may have."""
+        children = []
+        low = ids.start
+        for cell in node.cells:
+            high = ids.stop
+            if node.kind == INTERIOR_TABLE:
+                with contextlib.suppress(BadRecordError):
+                    high = min(key_of(node, cell) + 1, ids.stop)
+            children.append((child_of(node, cell), range(low, high)))
+            low = max(low, high) if node.kind == INTERIOR_TABLE else low
+        return [*children, (node.right, range(low, ids.stop))]
 
     def _claimed(self, number: int, name: str, kinds: tuple[int, int]) -> Node | None:
         if not self._may_claim(number, name):
@@ -196,7 +215,7 @@ class TreeWalk:
             return True
         return False
 
-    def _cells(self, node: Node, name: str) -> Iterator[Found]:
+    def _cells(self, node: Node, name: str, ids: range = _EVERY_ID) -> Iterator[Found]:
         for at in node.cells:
             try:
                 cell = read_cell(self._pages, node, at)
@@ -204,4 +223,4 @@ class TreeWalk:
                 self.errors.add(node.number, name, f"one of its cells cannot be read: {error}")
                 continue
             self.chained.update(cell.overflow)
-            yield Found(cell, node.number, node.kind)
+            yield Found(cell, node.number, node.kind, placed=cell.rowid in ids)

@@ -11,7 +11,7 @@ from core.connection import connect_stdlib
 from core.database import QueueDatabase
 from core.paths import uri
 from core.salvagereport import SalvageReport
-from core.schema import HELD, QUEUED, STATUSES
+from core.schema import HELD, QUEUED, STATUSES, TASK_COLUMNS
 from core.timestamps import to_text
 
 COLUMNS = (
@@ -19,7 +19,9 @@ COLUMNS = (
     *("run_after_utc", "finished_at_utc", "error_message", "idempotency_key", "created_at_utc"),
 )
 """What a task is; a release of its lease changes none but the status."""
+ALL_COLUMNS = (*COLUMNS, *(name for name in TASK_COLUMNS[1:] if name not in COLUMNS))
 _STATUS = COLUMNS.index("status")
+_PAYLOAD = COLUMNS.index("payload")
 _START_MS = 1_770_000_000_000
 _INSERT = (
     "INSERT INTO task_queue (type, priority, payload, status, locked_by, lease_until_utc, "
@@ -85,7 +87,9 @@ class Balance:
         whole: how many are back as they were.
         altered_told: how many are back as something else, and in doubt.
         altered: how many are back as something else, and nobody was told.
-        revived: how many are there that were deleted, or never were.
+        revived_told: how many are there that were deleted, and are in doubt; one that has another
+            id now is altered.
+        revived: how many are there that were deleted, and nobody was told.
         lost: how many are not there.
         named: how many of those the report names.
     """
@@ -94,6 +98,7 @@ class Balance:
     whole: int
     altered_told: int
     altered: int
+    revived_told: int
     revived: int
     lost: int
     named: int
@@ -101,15 +106,19 @@ class Balance:
 
 def balance(known: Tasks, found: Tasks, report: SalvageReport) -> Balance:
     """Return what became of the known tasks, by what was found in the new file."""
+    payloads = {row[_PAYLOAD] for row in known.values()}
+    moved = {task for task in found.keys() - known.keys() if found[task][_PAYLOAD] in payloads}
     wrong = {task for task in found.keys() & known.keys() if found[task] != known[task]}
+    dead = found.keys() - known.keys() - moved
     doubted = {doubt.task_id for doubt in report.doubtful}
     lost = known.keys() - found.keys()
     return Balance(
         total=len(known),
         whole=len(found.keys() & known.keys()) - len(wrong),
-        altered_told=len(wrong & doubted),
-        altered=len(wrong - doubted),
-        revived=len(found.keys() - known.keys()),
+        altered_told=len((wrong | moved) & doubted),
+        altered=len((wrong | moved) - doubted),
+        revived_told=len(dead & doubted),
+        revived=len(dead - doubted),
         lost=len(lost),
         named=len(lost & set(report.lost_ids)),
     )

@@ -337,6 +337,29 @@ NEWER = "UPDATE task_queue SET priority = 99, updated_at_utc = '2026-02-02 00:00
 OLDER = f"UPDATE task_queue SET priority = 1, updated_at_utc = '{MOMENT}' WHERE id = 1"
 
 
+def test_dead_rows_in_the_place_of_living_ones_are_doubted(queue):
+    """A page of deleted tasks that came into the tree is told, wherever in the tree that is."""
+    size = page_size(queue)
+    dead = leaves_of(queue, "task_queue")[2]
+    delete_first(queue, 120)
+    assert queue.read_bytes()[(dead - 1) * size] == 13
+    seen = []
+    for living in leaves_of(queue, "task_queue")[:2]:
+        content_ = queue.read_bytes()
+        overwrite(queue, (living - 1) * size, content_[(dead - 1) * size : dead * size])
+
+        report = run(queue)
+
+        back = {task for task in tasks(out_of(queue)) if task <= 120}
+        assert back == doubted(report, "unproved")
+        seen.append(bool(back))
+        assert report.outcome == "part"
+        out_of(queue).unlink()
+        queue.write_bytes(content_)
+    # In the first place their ids fit; in the second they do not, and the index denies them.
+    assert seen == [True, False]
+
+
 def test_of_two_versions_the_newer_is_kept(queue):
     """A task that is there twice is kept as it was changed last; the other is set aside."""
     size = page_size(queue)
@@ -427,6 +450,8 @@ def test_a_task_that_makes_no_sense_is_told(queue, sql, reason):
     assert report.tasks == truth_count
     assert doubted(report, reason) == {200 if reason == "id" else 7}
     assert (report.doubts, report.in_doubt, report.outcome) == ({reason: 1}, 1, "part")
+    # Every program can read it: no text in it is none.
+    assert len(ask(out_of(queue), "SELECT locked_by FROM task_queue")) == COUNT
 
 
 FAR_AHEAD = "UPDATE task_queue SET run_after_utc = '2999-01-01 00:00:00' WHERE id = 9"
@@ -447,17 +472,22 @@ def test_times_of_the_field_are_not_doubted(queue):
     assert run(queue).doubts == {}
 
 
+def change_row(path, old, new):
+    """Change a text in the table of tasks that is in an index too, and not in that."""
+    size = page_size(path)
+    leaves = set(leaves_of(path, "task_queue"))
+    found = path.read_bytes()
+    places = [at for at in range(len(found)) if found.startswith(old, at)]
+    (row,) = [at for at in places if at // size + 1 in leaves]
+    overwrite(path, row, new)
+
+
 def test_an_index_that_says_otherwise_is_told(queue):
     """A bit that changed a type is seen, since the index still has the type as it was."""
     with opened(queue) as connection:
         connection.execute("UPDATE task_queue SET type = 'unique-type' WHERE id = 7")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    found = queue.read_bytes()
-    places = [at for at in range(len(found)) if found.startswith(b"unique-type", at)]
-    pages = set(leaves_of(queue, "task_queue"))
-    size = page_size(queue)
-    (row,) = [at for at in places if at // size + 1 in pages]
-    overwrite(queue, row, b"uniqve")
+    change_row(queue, b"unique-type", b"uniqve")
 
     report = run(queue)
 
@@ -513,6 +543,21 @@ def test_a_row_whose_end_is_lost_is_set_aside(queue):
     assert whole(queue, truth) == COUNT - 1
     assert report.set_aside == {"cut": 1, "no-task": 1}
     assert sum(report.lost.values()) == 1
+
+
+@pytest.mark.parametrize(("changed", "into"), [(31, 33), (33, 31)])
+def test_of_two_tasks_with_one_key_the_index_says_whose_it_is(queue, changed, into):
+    """A key that damage made another's costs neither task; only the changed one loses it."""
+    truth = tasks(queue)
+    change_row(queue, f"key-{changed}".encode(), f"key-{into}".encode())
+
+    report = run(queue)
+
+    found = tasks(out_of(queue))
+    assert found[into] == truth[into]
+    assert found[changed] == {**truth[changed], "idempotency_key": None}
+    assert doubted(report, "key") == {changed}
+    assert report.tasks == COUNT
 
 
 def test_logs_without_their_task_are_set_aside(queue):

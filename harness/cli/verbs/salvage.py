@@ -33,22 +33,24 @@ _WITNESSES = {
     "backup": "by the newest backup",
 }
 _DOUBTS = {
-    "text": "have text that is none",
+    "length": "have something behind their end, where a length was changed",
+    "text": "had text that is none",
     "payload": "have a payload that is no strict JSON",
+    "key": "lost the idempotency key, since another task has the same",
     "status": "have a status that is none",
     "attempts": "have attempts that make no sense",
     "time": "have times that make no sense",
     "id": "have an id that was never given",
     "index": "are not what an index says of them",
     "log-page": "come out of a log frame that no checksum proves",
-    "unproved": "were found where nothing leads to, and no index knows them",
+    "unproved": "are known to no index: they may have been deleted before",
     "backup": "are not what the newest backup says of them",
 }
 _ASIDE = {
     "cut": "whose end is lost",
     "unreadable": "whose record is none any more",
     "garbled": "whose text is none any more",
-    "refused": "that a queue refuses (a payload that is no JSON, a key that another task has)",
+    "refused": "that a queue refuses, as where a payload is no JSON",
     "another-version": "that are another version of a task in the queue",
     "deleted": "that nothing leads to and an index does not know",
     "no-task": "of the log, whose task is not in the queue",
