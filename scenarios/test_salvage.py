@@ -4,7 +4,7 @@ Claim: every task that the damage does not cover comes back as it was, none come
 dead untold, nobody holds one, and what is missing is told; the damaged file stays as it is, and
 nothing is overwritten.
 Faults: noisy-pages, zeroed-page, swapped-pages, destroyed-header, truncated-file, flipped-bits,
-garbage-file, damaged-wal.
+garbage-file, damaged-wal, no-fault.
 Method: a queue whose every task is known, some deleted and still on free pages, is damaged and
 salvaged. The tasks in the new file are compared one by one with those that were there, and their
 number with what anybody gets who asks SQLite for ever smaller ranges of ids.
