@@ -21,6 +21,8 @@ _TABLE = """CREATE TEMP TABLE salvage_evidence (
     source INTEGER NOT NULL, id INTEGER NOT NULL, a, b, c, PRIMARY KEY (source, id)
 ) WITHOUT ROWID"""
 _INSERT = "INSERT OR IGNORE INTO salvage_evidence (source, id, a, b, c) VALUES"
+_BY_ID = "CREATE INDEX temp.salvage_evidence_id ON salvage_evidence (id)"
+_BATCH_ENTRIES = 1000
 STATUS_INDEX = "status, priority, run_after_utc, id"
 _STATUS_COLUMNS = ("status", "priority", "run_after_utc", "id", None)
 _KNOWN = "SELECT 1 FROM salvage_evidence WHERE id = ?"
@@ -57,8 +59,9 @@ class Evidence:
         self._connection = connection
         self._encoding = encoding
         self.sources: list[Source] = []
+        self._waiting: dict[str, list[Parameters]] = {}
+        self._waiting_count = 0
         connection.execute(_TABLE)
-        connection.execute("CREATE INDEX temp.salvage_evidence_id ON salvage_evidence (id)")
 
     def begin(self, index: Index) -> Source:
         """Return the index as a source that is not whole yet."""
@@ -110,6 +113,8 @@ class Evidence:
 
         A page of an index that came from another place reads as well as its own.
         """
+        self.flush()
+        self._connection.execute(_BY_ID)
         whole = [each for each in self.sources if each.full and each.whole]
         numbers = ", ".join(str(each.number) for each in whole) or "NULL"
         union = self._count(f"WHERE source IN ({numbers})")
@@ -187,8 +192,17 @@ class Evidence:
     def _insert(self, source: Source, rowid: int, values: Sequence[Value]) -> None:
         kept: list[Value] = [*values, *(None for _ in range(_KEPT_COLUMNS - len(values)))]
         holders, parameters = bound(kept)
-        given: Parameters = [source.number, rowid, *parameters]
-        self._connection.execute(f"{_INSERT} (?, ?, {holders})", given)
+        self._waiting.setdefault(holders, []).append([source.number, rowid, *parameters])
+        self._waiting_count += 1
+        if self._waiting_count == _BATCH_ENTRIES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring the entries that wait into the table; call it once no more come."""
+        for holders, rows in self._waiting.items():
+            self._connection.executemany(f"{_INSERT} (?, ?, {holders})", rows)
+        self._waiting.clear()
+        self._waiting_count = 0
 
     def _loose_source(self) -> Source:
         for source in self.sources:

@@ -44,6 +44,9 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     Raises:
         BadRecordError: the bytes end in the middle of it.
     """
+    if at < len(data) and not data[at] & _MORE:
+        # Nearly all are this short, and everything is made of them.
+        return data[at], at + 1
     value = 0
     for count in range(1, _VARINT_MOST + 1):
         if at >= len(data):

@@ -117,6 +117,7 @@ class SalvageReading:
                 self._take(found, LOOSE)
             else:
                 self._evidence.take_loose(found)
+        self._evidence.flush()
 
     def _judge_loose(self) -> None:
         """Take out the tasks that nothing leads to and that an index which is whole denies."""
