@@ -257,9 +257,7 @@ class _Job:
         """Compare with the newest backup; what differs from it is in doubt."""
         if backup is None:
             return None
-        compared, differing = compare_with_backup(
-            draft, backup.path, self.connect, self.deadline, self.clock
-        )
+        compared, differing = compare_with_backup(draft, backup.path, self.connect, self.deadline)
         made.doubts.add("backup", differing)
         return compared
 

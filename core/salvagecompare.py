@@ -5,12 +5,14 @@ import sqlite3
 from pathlib import Path
 
 from .catalog import BackupInfo, read_catalog
-from .clock import Clock, Deadline
+from .clock import Deadline
 from .connection import Connect, Connection, scalar
+from .errors import OperationTimeoutError
 from .paths import uri
 from .salvagereport import Compared
 from .schema import read_layout
-from .stopping import watched
+from .translation import INSTEAD
+from .untrusted import open_untrusted
 
 # What no worker ever changes.
 _FIXED = ("type", "payload", "compatibility", "idempotency_key", "created_at_utc")
@@ -26,31 +28,45 @@ def newest_backup(folder: Path, source: Path) -> BackupInfo | None:
 
 
 def compare_with_backup(
-    draft: Path, backup: Path, connect: Connect, deadline: Deadline, clock: Clock
+    draft: Path, backup: Path, connect: Connect, deadline: Deadline
 ) -> tuple[Compared, list[int]]:
     """Return how the tasks in both compare, and the ids of those that differ.
 
-    A backup that cannot be read tells nothing, and says so.
+    A backup that cannot be read, or in which something would run, tells nothing, and says so.
 
     Raises:
         OperationTimeoutError: the deadline passed.
     """
     try:
-        connection = connect(uri(backup.absolute(), mode="ro", immutable=1), timeout_s=0.0)
-        with (
-            contextlib.closing(connection),
-            watched(connection, "comparing with the backup", deadline, clock),
-        ):
-            return _compare(connection, draft, backup)
-    except sqlite3.Error as error:
+        return _compare(draft, backup, connect, deadline)
+    except (sqlite3.Error, *INSTEAD) as error:
+        if deadline.passed():
+            raise OperationTimeoutError(
+                operation="the comparison with the backup", timeout_s=deadline.timeout_s or 0.0
+            ) from error
         return Compared(backup, 0, 0, str(error)), []
 
 
-def _compare(connection: Connection, draft: Path, backup: Path) -> tuple[Compared, list[int]]:
-    layout = read_layout(connection)
-    if not layout.is_queue or "task_queue" not in layout.tables:
-        return Compared(backup, 0, 0, "it holds no queue"), []
-    connection.execute("ATTACH ? AS salvaged", (uri(draft, mode="ro", immutable=1),))
+def _compare(
+    draft: Path, backup: Path, connect: Connect, deadline: Deadline
+) -> tuple[Compared, list[int]]:
+    opened = open_untrusted(
+        uri(backup.absolute(), mode="ro", immutable=1),
+        backup,
+        connect=connect,
+        deadline=deadline,
+        attaching=True,
+    )
+    with contextlib.closing(opened.connection) as connection:
+        if opened.computes:
+            return Compared(backup, 0, 0, str(opened.strangers[0])), []
+        if not read_layout(connection).is_queue:
+            return Compared(backup, 0, 0, "it holds no queue"), []
+        connection.execute("ATTACH ? AS salvaged", (uri(draft, mode="ro", immutable=1),))
+        return _compare_attached(connection, backup)
+
+
+def _compare_attached(connection: Connection, backup: Path) -> tuple[Compared, list[int]]:
     rows = connection.execute(f"SELECT new.id FROM {_PAIRS} WHERE NOT ({_SAME}) ORDER BY 1")
     differing = [row[0] for row in rows]
     both = int(scalar(connection, f"SELECT count(*) FROM {_PAIRS}"))

@@ -116,13 +116,13 @@ class TreeWalk:
         return self._tree(root, name, (INTERIOR_INDEX, LEAF_INDEX))
 
     def loose(self) -> Iterator[Found]:
-        """Yield the cells of the leaves that no tree or list walked so far leads to."""
+        """Yield the rows and entries on the pages that no tree or list walked so far leads to."""
         for number in self._pages.numbers():
             if number in self.owner:
                 continue
             self._each_page()
             node = read_node(self._pages, number)
-            if node is not None and not node.interior:
+            if node is not None and node.kind != INTERIOR_TABLE:
                 yield from self._cells(node, LOOSE)
 
     def free_list(self, trunk: int) -> None:

@@ -7,6 +7,7 @@ import salvaged
 from queue_files import names
 from salvaged import ask, leaves_of, make, opened, overwrite, page_size, root_of, run, tasks
 
+from core import QueueBackup, QueueDatabase
 from core.errors import QueueError
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
@@ -188,3 +189,17 @@ def test_noise_anywhere_ends_in_a_queue_or_in_nothing(tmp_path, seed):
     if report.out is not None:
         assert len(salvaged.ask(out_of(path), "SELECT id FROM task_queue")) == report.tasks
         assert ask(out_of(path), "PRAGMA integrity_check") == ["ok"]
+
+
+def test_a_backup_that_would_compute_is_not_asked(queue):
+    """A backup whose table of tasks is a view without an end tells nothing, at once."""
+    with QueueDatabase(queue) as database:
+        backup = QueueBackup(database).create_backup()
+    with opened(backup) as connection:
+        connection.execute("DROP TABLE task_queue")
+        connection.execute(f"CREATE VIEW task_queue AS {ENDLESS}")
+
+    report = run(queue, timeout_seconds=TIMEOUT_S)
+
+    assert "view" in report.compared.problem
+    assert report.tasks == 60
