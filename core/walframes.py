@@ -7,14 +7,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+from .walsum import Order, Sums, checksum
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _MAGIC_LITTLE = 0x377F0682
 _MAGIC_BIG = 0x377F0683
 _PAGE_SIZES = tuple(1 << bits for bits in range(9, 17))
-_MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Life:
     """
 
     page_size: int
-    order: Literal["<", ">"]
+    order: Order
     salt: tuple[int, int]
-    checksum: tuple[int, int] | None
+    checksum: Sums | None
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def read_life(path: Path) -> Life | None:
     if len(head) < _HEADER.size:
         return None
     magic, _version, size, _sequence, salt1, salt2, sum1, sum2 = _HEADER.unpack(head)
-    order: Literal["<", ">"] = ">" if magic == _MAGIC_BIG else "<"
+    order: Order = ">" if magic == _MAGIC_BIG else "<"
     if magic not in (_MAGIC_LITTLE, _MAGIC_BIG):
         return None
-    if _checksum(head[:24], (0, 0), order) != (sum1, sum2):
+    if checksum(head[:24], (0, 0), order) != (sum1, sum2):
         return None
     return Life(65536 if size == 1 else size, order, (salt1, salt2), (sum1, sum2))
 
@@ -84,7 +84,7 @@ def guess_life(path: Path) -> Life | None:
     """
     with path.open("rb") as file:
         start = file.read(_HEADER.size + 2 * (_FRAME.size + _PAGE_SIZES[-1]))[_HEADER.size :]
-    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    orders: tuple[Order, ...] = ("<", ">")
     for size in _PAGE_SIZES:
         second = start[_FRAME.size + size :][: _FRAME.size + size]
         if len(second) < _FRAME.size + size:
@@ -92,8 +92,8 @@ def guess_life(path: Path) -> Life | None:
         before = _FRAME.unpack_from(start)
         fields = _FRAME.unpack_from(second)
         for order in orders:
-            reached = _checksum(second[:8], (before[4], before[5]), order)
-            if _checksum(second[_FRAME.size :], reached, order) == fields[4:6]:
+            reached = checksum(second[:8], (before[4], before[5]), order)
+            if checksum(second[_FRAME.size :], reached, order) == fields[4:6]:
                 return Life(size, order, (before[2], before[3]), None)
     return None
 
@@ -121,17 +121,6 @@ def frames(path: Path, life: Life) -> Iterator[Frame]:
                 yield Frame(number, page, commit, at, sound=sound)
 
 
-def _follows(
-    head: bytes, content: bytes, before: tuple[int, int], order: Literal["<", ">"]
-) -> bool:
-    reached = _checksum(content, _checksum(head[:8], before, order), order)
+def _follows(head: bytes, content: bytes, before: Sums, order: Order) -> bool:
+    reached = checksum(content, checksum(head[:8], before, order), order)
     return reached == _FRAME.unpack(head)[4:6]
-
-
-def _checksum(content: bytes, start: tuple[int, int], order: Literal["<", ">"]) -> tuple[int, int]:
-    """Return the sums that go on from the start (https://www.sqlite.org/fileformat2.html)."""
-    one, other = start
-    for pair in struct.iter_unpack(f"{order}II", content):
-        one = one + pair[0] + other & _MASK
-        other = other + pair[1] + one & _MASK
-    return one, other

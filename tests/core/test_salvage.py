@@ -26,9 +26,11 @@ from salvaged import (
 
 from core import ManualClock, QueueBackup, QueueDatabase, TaskQueue
 from core import salvage as salvage_module
+from core.connection import connect_stdlib
 from core.errors import (
     DatabaseHeldError,
     DatabaseMissingError,
+    DiskFullError,
     EmptyDatabaseError,
     InvalidArgumentError,
     NotEnoughSpaceError,
@@ -873,6 +875,20 @@ def test_a_full_disk_is_said_before_anything_is_done(queue, monkeypatch):
 
     with pytest.raises(NotEnoughSpaceError, match="the salvage"):
         run(queue)
+
+    assert names(queue.parent) == ["queue.db"]
+
+
+def test_a_disk_that_fills_up_is_said_and_nothing_is_left(queue):
+    """Where the new file finds no room in the middle, the error says so, and no file is left."""
+
+    def connect_to_full_disk(uri, *, timeout_s):
+        connection = connect_stdlib(uri, timeout_s=timeout_s)
+        connection.execute("PRAGMA max_page_count = 30").fetchall()
+        return connection
+
+    with pytest.raises(DiskFullError, match="is full"):
+        run(queue, connect=connect_to_full_disk)
 
     assert names(queue.parent) == ["queue.db"]
 
