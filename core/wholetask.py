@@ -94,8 +94,9 @@ def quoted(name: str) -> str:
 
 def _columns(connection: Connection, table: str) -> tuple[str, ...]:
     # table_info leaves generated columns out (https://www.sqlite.org/pragma.html#pragma_table_xinfo).
-    rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
-    return tuple(str(row[0]) for row in rows)
+    # Asked as a pragma: the table of that name is one that a file of unknown origin may not use.
+    rows = connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
+    return tuple(str(row[1]) for row in rows)
 
 
 def created_at_bytes(connection: Connection, task_id: int) -> bytes | None:
