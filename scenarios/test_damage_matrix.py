@@ -174,7 +174,7 @@ def test_read_only_shm_keeps_writers_out_and_is_mended_by_deleting_it(
 ) -> None:
     """With a -shm that may not be written all is read and nobody writes; deleting it is enough."""
     specimen = matrix.specimen(LOGGED)
-    scene = matrix.lay(specimen)
+    scene = matrix.lay(specimen, specimen.files)
     shm = scene.folder / SHM
     shm.chmod(0o444)
     evidence.fault(

@@ -104,14 +104,14 @@ class Matrix:
         """
         specimen = self.specimen(cell.region.specimen)
         files = cell.strike(specimen, place)
-        scene = self._laid(specimen, files)
+        scene = self.lay(specimen, files)
         evidence = self._difference(specimen)
         found = look(scene)
-        effect = effect_of(self._laid(specimen, files), cell.region)
+        effect = effect_of(self.lay(specimen, files), cell.region)
         if not fully:
             return Struck(cell, place, evidence, found, {}, effect, "")
         sound = self.sound(specimen)
-        verbs = told(self._laid(specimen, files), sound)
+        verbs = told(self.lay(specimen, files), sound)
         seen = any(each.says for each in (*found.values(), *verbs.values()))
         cure = cure_for(scene, cell.region, self._stage, files, effect, seen=seen)
         return Struck(cell, place, evidence, found, verbs, effect, cure)
@@ -120,8 +120,8 @@ class Matrix:
         """Return what detectors and verbs say of the sound specimen: anything is a false alarm."""
         specimen = self.specimen(name)
         sound = self.sound(specimen)
-        found = look(self._laid(specimen, specimen.files))
-        return {**found, **told(self._laid(specimen, specimen.files), sound)}
+        found = look(self.lay(specimen, specimen.files))
+        return {**found, **told(self.lay(specimen, specimen.files), sound)}
 
     def flip(self, name: str, count: int, chance: random.Random) -> Flips:
         """Return what came of so many random bit flips in the specimen's database."""
@@ -130,18 +130,15 @@ class Matrix:
     def sound(self, specimen: Specimen) -> Mapping[str, Levels]:
         """Return what the health check finds in the sound specimen."""
         if specimen.name not in self._sound:
-            scene = self._laid(specimen, specimen.files)
+            scene = self.lay(specimen, specimen.files)
             self._sound[specimen.name] = {
                 "health": health(scene, full=False),
                 "health --full": health(scene, full=True),
             }
         return self._sound[specimen.name]
 
-    def lay(self, specimen: Specimen) -> Scene:
-        """Return the sound specimen, laid out."""
-        return self._laid(specimen, specimen.files)
-
-    def _laid(self, specimen: Specimen, files: Files) -> Scene:
+    def lay(self, specimen: Specimen, files: Files) -> Scene:
+        """Return the specimen with these files laid out, where its records and backups know it."""
         self._stage.lay(files)
         return Scene(self._stage.folder, specimen)
 
