@@ -29,7 +29,7 @@ from .errors import (
     StrayJournalError,
 )
 from .files import create_empty, make_folder, publish, remove, sync_file, temporary_beside
-from .paths import resolve, sides, uri
+from .paths import resolve, sides, uri, wal_of
 from .translation import opening, primary_code, system_translated, translate, translated
 
 Durability = Literal["full", "normal"]
@@ -69,9 +69,10 @@ class _Slot:
     of a statement on it, so a transaction holds ``in_use`` and closing waits for that.
     """
 
-    def __init__(self, connection: Connection, file: forks.File) -> None:
+    def __init__(self, connection: Connection, file: forks.File, log: forks.File) -> None:
         self.connection = connection
         self.file = file
+        self.log = log
         self.pid = os.getpid()
         self.synchronous: int | None = None
         self._has_wal: bool | None = None
@@ -297,7 +298,10 @@ class QueueDatabase:
     def _refuse_moved(self, slot: _Slot) -> None:
         # SQLite itself goes on and writes to a file without a name
         # (https://www.sqlite.org/howtocorrupt.html, section 2.5).
-        if _file_at(self.path) != slot.file:
+        # Nor does it look whether its log is still there, into which all goes in WAL mode. As long
+        # as one connection is open nobody deletes it but by mistake.
+        log_gone = slot.log is not None and _file_at(wal_of(self.path)) != slot.log
+        if log_gone or _file_at(self.path) != slot.file:
             raise DatabaseMovedError(path=str(self.path))
 
     def _commit(self, connection: Connection) -> None:
@@ -323,7 +327,8 @@ class QueueDatabase:
         if slot is None or not slot.open:
             # Looked at first: whoever replaces it in between is found out later, and not missed.
             file = _file_at(self.path)
-            slot = _Slot(self.open_connection(), file)
+            connection = self.open_connection()
+            slot = _Slot(connection, file, _file_at(wal_of(self.path)))
             with self._slots_lock:
                 self._local.slot = slot
                 self._slots.add(slot)

@@ -111,8 +111,9 @@ class DatabaseBusyError(DatabaseError):
 
 
 class DatabaseMovedError(DatabaseError):
-    """ "{path}" is not the file any more that was opened: it was deleted or replaced. Nobody would
-    ever see what is written to the old one, so nothing was done; do it again on what is there now.
+    """ "{path}" or its -wal is not the file any more that was opened: it was deleted or replaced.
+    Nobody would ever see what is written to the old one, so nothing was done; do it again on what
+    is there now.
     """
 
 

@@ -18,8 +18,9 @@ import pytest
 
 from core.findings import Level
 from core.health import check_health
-from core.paths import lock_folder
+from core.paths import lock_folder, sides
 from harness.corrupting import bring_about, require_found_and_ended, rows
+from harness.crew import Crew
 from harness.evidence import Evidence
 from harness.outcome import Inconclusive
 from harness.ways import by_locks
@@ -205,6 +206,37 @@ def test_worker_on_a_file_that_is_gone_is_told(how: str, scratch: Path, evidence
         during.level is Level.CRITICAL and f"process {pid} " in during.message,
         f"a worker on a file that was {how} is told as {during.level}: {during.message}",
     )
+
+
+@pytest.mark.machine("posix")
+@pytest.mark.profile("nightly")
+def test_log_deleted_under_a_worker_takes_no_task_along(
+    queue_path: Path, crew: Crew, evidence: Evidence
+) -> None:
+    """A script that clears up what it takes for rubbish costs a worker a retry, and no task."""
+    worker = crew.start(queue_path, "worker")
+    told = [("before", worker.enqueue("before").ok)]
+    rubbish = sides(queue_path)[:2]
+    for file in rubbish:
+        file.unlink()
+    told += [("first", worker.enqueue("first").ok)]
+    # Another one comes, and works in a log of its own.
+    with session(queue_path) as passing:
+        told += [("passing", not passing.refused(INSERT, PAYLOAD, "passing"))]
+        passing.tell("close")
+    told += [(key, worker.enqueue(key).ok) for key in ("second", "third")]
+    worker.driver.close()
+    harm = harm_to(queue_path, {key: "" for key, ok in told if ok}, payloads=False)
+
+    evidence.fault(
+        "way-to-corrupt",
+        "the -wal and -shm are deleted under a worker",
+        told[0][1],
+        f"told: {told}",
+        harm or "nothing is lost",
+    )
+    evidence.require(not harm, f"a log deleted under a worker: {harm}")
+    evidence.require(told[-1][1], f"the worker does not go on: {told}")
 
 
 def _holders(path: Path) -> Level:

@@ -13,7 +13,7 @@ from harness.ways.stage import Tasks
 _PROBLEMS_MOST = 2
 
 
-def harm_to(path: Path, acknowledged: Tasks) -> str:
+def harm_to(path: Path, acknowledged: Tasks, *, payloads: bool = True) -> str:
     """Return what is wrong with a queue, or nothing; it is left as it is.
 
     A copy of the file, its -wal and its -journal is opened, as the next program would open them.
@@ -22,11 +22,12 @@ def harm_to(path: Path, acknowledged: Tasks) -> str:
     Args:
         path: of the queue.
         acknowledged: the tasks that it must have, and no other.
+        payloads: whether their payloads are known and compared.
     """
     with _copy(path) as copy:
         try:
             with contextlib.closing(sqlite3.connect(copy)) as connection:
-                return "; ".join(_wrong(connection, acknowledged))
+                return "; ".join(_wrong(connection, acknowledged, payloads=payloads))
         except sqlite3.Error as error:
             return f"SQLite does not open it: {error}"
 
@@ -37,7 +38,7 @@ def tasks_of(path: Path) -> Tasks:
         return _tasks(connection)
 
 
-def _wrong(connection: sqlite3.Connection, acknowledged: Tasks) -> Iterator[str]:
+def _wrong(connection: sqlite3.Connection, acknowledged: Tasks, *, payloads: bool) -> Iterator[str]:
     rows = connection.execute(f"PRAGMA integrity_check({_PROBLEMS_MOST})").fetchall()
     problems = [str(row[0]).replace("\n", ", ") for row in rows if row[0] != "ok"]
     if problems:
@@ -51,7 +52,7 @@ def _wrong(connection: sqlite3.Connection, acknowledged: Tasks) -> Iterator[str]
     if lost:
         yield f"{len(lost)} of {len(acknowledged)} acknowledged tasks are gone"
     changed = [key for key, payload in acknowledged.items() if there.get(key, payload) != payload]
-    if changed:
+    if changed and payloads:
         yield f"{len(changed)} tasks are not what was acknowledged"
     if foreign := there.keys() - acknowledged.keys():
         yield f"{len(foreign)} tasks are there that nobody acknowledged"

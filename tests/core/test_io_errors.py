@@ -1,5 +1,6 @@
 """A disk that is full or fails: what is told, what is there, and what the next run finds."""
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -373,3 +374,30 @@ if os.name == "posix":
             else:
                 assert tasks.enqueue("t", 2) == 1
                 assert tasks.claim("w").payload == 2
+
+    @pytest.mark.parametrize("gone", ["-wal", "-wal-and-shm"])
+    def test_task_is_not_put_into_a_log_without_a_name(queue_path, gone):
+        """A log that is deleted under a worker takes nothing along: what was in it is saved."""
+        wal, shm, _journal = sides(queue_path)
+        with QueueDatabase(queue_path) as database:
+            tasks = TaskQueue(database)
+            tasks.enqueue("t", 1)
+            wal.unlink()
+            if gone != "-wal":
+                shm.unlink()
+            with pytest.raises(DatabaseMovedError, match="nothing was done"):
+                tasks.enqueue("t", 2)
+            assert tasks.enqueue("t", 2) == 2
+        with QueueDatabase(queue_path) as database:
+            assert [TaskQueue(database).claim("w").payload for _task in range(2)] == [1, 2]
+
+    def test_queue_that_changes_to_a_log_is_not_taken_for_another(queue_path):
+        """A connection without a log sees one come, and goes on."""
+        with contextlib.closing(sqlite3.connect(queue_path)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        with QueueDatabase(queue_path) as database:
+            tasks = TaskQueue(database)
+            tasks.enqueue("t", 1)
+            with contextlib.closing(sqlite3.connect(queue_path)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            assert tasks.enqueue("t", 2) == 2
