@@ -38,6 +38,7 @@ from core.errors import (
     SalvageFailedError,
     SalvageTargetError,
 )
+from core.journalpages import pages_before
 from core.salvage import salvage
 from core.schema import indexes_missing
 
@@ -241,6 +242,28 @@ def test_a_wrong_page_size_in_the_header_is_not_believed(queue):
     assert report.guessed
 
 
+def test_a_header_that_makes_no_sense_is_not_believed(queue):
+    """A header in which a field has another value than the only one it may have is guessed anew."""
+    truth = tasks(queue)
+    overwrite(queue, 21, b"\x41")
+
+    report = run(queue)
+
+    assert whole(queue, truth) == COUNT
+    assert report.guessed
+
+
+def test_what_other_programs_put_into_a_column_comes_back(queue):
+    """Text in a column of numbers is kept: SQLite lets a program of the field store it."""
+    with opened(queue) as connection:
+        connection.execute("UPDATE task_queue SET priority = 'high' WHERE id = 7")
+
+    report = run(queue)
+
+    assert tasks(out_of(queue))[7]["priority"] == "high"
+    assert report.found["task_queue"].tree == COUNT
+
+
 def test_columns_of_the_field_come_back(queue):
     """Further columns, in whatever order and under whatever name, are kept with their values."""
     with opened(queue) as connection:
@@ -314,6 +337,35 @@ def test_tasks_that_a_whole_index_denies_are_set_aside(queue):
     assert report.set_aside["deleted"] > 60
     aside = ask(out_of(queue), "SELECT row_id FROM salvage_set_aside WHERE reason = 'deleted'")
     assert max(aside) <= 120
+
+
+def test_an_index_that_others_contradict_denies_no_task(queue):
+    """An index page in the place of another reads well; it proves nothing, and no task is lost."""
+    truth = tasks(queue)
+    size = page_size(queue)
+    first, second = leaves_of(queue, "ix_task_status_prio_time")[:2]
+    lose_root(queue)
+    other = queue.read_bytes()[(first - 1) * size : first * size]
+    overwrite(queue, (second - 1) * size, other)
+
+    report = run(queue)
+
+    assert whole(queue, truth) == COUNT
+    assert report.expected[0].witness == "entries"
+    assert "deleted" not in report.set_aside
+
+
+def test_an_entry_above_all_ids_is_no_lost_task(queue):
+    """An id that was never given is one that damage changed: no task is lost by it."""
+    zero_page(queue, leaves_of(queue, "task_queue")[-1])
+    with opened(queue) as connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 150 WHERE name = 'task_queue'")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    report = run(queue)
+
+    assert report.tasks < COUNT
+    assert report.lost == {}
 
 
 def test_tasks_on_free_pages_live_where_an_index_has_them(queue):
@@ -530,6 +582,32 @@ def test_a_record_whose_lengths_do_not_add_up_is_not_run(queue):
     assert report.set_aside.get("unreadable") == 1
 
 
+def test_a_row_with_something_behind_its_end_is_doubted(queue):
+    """SQLite reads a row whose last value was made shorter; it comes back, and is told."""
+    at = find(queue, '"number": 31,')
+    header = queue.read_bytes().rindex(b"mail", 0, at)
+    # The last type in the header is that of a text of 23 bytes: now it is one of 22.
+    assert queue.read_bytes()[header - 1] == 13 + 2 * 23
+    overwrite(queue, header - 1, bytes([13 + 2 * 22]))
+
+    report = run(queue)
+
+    assert report.tasks == COUNT
+    assert doubted(report, "length") == {31}
+
+
+def test_what_sqlite_does_not_look_at_costs_nothing(queue):
+    """The place of the id in a record is empty, since the rowid says it; a value there is none."""
+    truth = tasks(queue)
+    header = queue.read_bytes().rindex(b"mail", 0, find(queue, '"number": 31,'))
+    overwrite(queue, header - 19, b"\x08")
+
+    report = run(queue)
+
+    assert whole(queue, truth) == COUNT
+    assert report.outcome == "all"
+
+
 def test_a_row_whose_end_is_lost_is_set_aside(queue):
     """A large payload of which a page is lost is kept as far as it goes, and not run."""
     truth = tasks(queue)
@@ -667,6 +745,8 @@ def test_transactions_behind_a_damaged_frame_are_told_and_taken_when_asked_for(c
     assert (left.log.damage, left.outcome, left.expected[0].exact) == ("frame", "part", False)
     assert taken.tasks == COUNT + 20
     assert taken.log.stranded_taken
+    # What stood in the damaged frame is known to nobody.
+    assert taken.outcome == "part"
 
 
 def test_a_task_out_of_a_damaged_frame_is_doubted(crashed):
@@ -679,6 +759,16 @@ def test_a_task_out_of_a_damaged_frame_is_doubted(crashed):
     report = run(crashed, stranded=True)
 
     assert report.doubts.get("log-page", 0) > 0
+
+
+def test_frames_of_an_earlier_life_are_not_read(queue):
+    """What lies in the -wal behind its end is of before, and is not taken for stranded."""
+    die_after(queue, KEEP_WAL, *[LATER] * 20, "PRAGMA wal_checkpoint(RESTART)", LATER)
+
+    report = run(queue, stranded=True)
+
+    assert (report.tasks, report.outcome) == (COUNT + 21, "all")
+    assert report.log.stranded_commits == 0
 
 
 def test_a_wal_without_its_header_is_read_when_asked_for(crashed):
@@ -732,7 +822,47 @@ def test_a_transaction_that_was_cut_off_is_rolled_back(queue):
     assert (report.log.kind, report.outcome) == ("journal", "all")
 
 
+def test_what_a_cut_off_transaction_added_does_not_come_back(queue):
+    """Pages that a transaction put at the end of the file are no part of it once it is undone."""
+    with opened(queue) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    truth = tasks(queue)
+    added = "INSERT INTO task_queue (type, payload) SELECT 'never', payload FROM task_queue"
+    die_after(queue, "PRAGMA cache_size = 3", "BEGIN", added)
+    assert b"never" in content(queue)
+
+    report = run(queue)
+
+    assert tasks(out_of(queue)) == truth
+    assert report.log.kind == "journal"
+
+
+def test_a_page_of_a_journal_that_is_not_proved_is_not_taken(queue):
+    """Rolling back ends at the first page whose checksum is wrong, as SQLite's does."""
+    with opened(queue) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+    die_after(queue, "PRAGMA cache_size = 3", "BEGIN", "UPDATE task_queue SET type = 'never'")
+    journal = queue.with_name("queue.db-journal")
+    before = pages_before(journal).frames
+    # The second record, at a place that its checksum counts: every 200th byte from the end.
+    overwrite(journal, 512 + 8 + 4096 + 4 + 4096 - 200, b"\xa5")
+
+    after = pages_before(journal).frames
+
+    assert (before > 2, after) == (True, 1)
+
+
 # -- what it never does --------------------------------------------------------------------------
+
+
+def test_a_log_that_appears_meanwhile_is_not_given_to_the_new_file(queue):
+    """A -wal that came beside the name would be replayed over the new file: there is none then."""
+    log = out_of(queue).with_name("out.db-wal")
+
+    with pytest.raises(SalvageTargetError):
+        run(queue, on_progress=lambda _done: log.write_bytes(b"another's"))
+
+    assert names(queue.parent) == ["out.db-wal", "queue.db"]
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])

@@ -71,6 +71,8 @@ def test_a_view_in_the_place_of_the_table_is_not_asked(tmp_path):
         "ATTACH 'made.db' AS made",
         "CREATE TABLE task_queue (\0",
         "nonsense",
+        "CREATE TABLE task_queue AS SELECT 1 AS id, 2 AS type, 3 AS payload, 4 AS status",
+        "CREATE TABLE task_queue (a, b)",
     ],
 )
 def test_a_schema_that_lies_is_not_believed(queue, sql):
