@@ -65,10 +65,14 @@ def archive_path(database: Path) -> Path:
 def known_archives(connection: Connection, database: Path) -> list[Path]:
     """Return where archives of the queue were made, whether they still are there or not."""
     noted: object = None
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         noted = json.loads(read_meta(connection, ARCHIVES_KEY) or "[]")
     others = noted if isinstance(noted, list) else []
-    return [archive_path(database), *(Path(str(path)) for path in others)]
+    return [archive_path(database), *(Path(path) for path in others if _is_path(path))]
+
+
+def _is_path(noted: object) -> bool:
+    return isinstance(noted, str) and "\0" not in noted
 
 
 def archive_finished(

@@ -4,11 +4,14 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from .clock import SystemClock
 from .connection import Connect, Connection
 from .errors import InterruptedOperationError
 from .paths import uri
+from .schema import told_of
 from .taskrows import TaskRow, read_rows
 from .translation import translated
+from .untrusted import deadline_of, open_untrusted
 
 _TIMEOUT_S = 5.0
 _STEPS_BETWEEN_LOOKS = 10_000
@@ -51,9 +54,15 @@ class ArchivedCopies:
 
     @contextlib.contextmanager
     def _opened(self, path: Path) -> Iterator[Connection]:
-        with contextlib.closing(
-            self._connect(uri(path, mode="ro"), timeout_s=_TIMEOUT_S)
-        ) as connection:
+        # The queue says where it lies, and who wrote that may have written anything else.
+        opened = open_untrusted(
+            uri(path, mode="ro"),
+            path,
+            connect=self._connect,
+            deadline=deadline_of(path, None, SystemClock()),
+            timeout_s=_TIMEOUT_S,
+        )
+        with contextlib.closing(opened.connection) as connection:
             connection.set_progress_handler(self._stop, _STEPS_BETWEEN_LOOKS)
             yield connection
 
@@ -72,8 +81,8 @@ def _explained(path: Path) -> Iterator[None]:
 def _matching(
     connection: Connection, ids: Collection[int], columns: Sequence[str]
 ) -> Iterator[TaskRow]:
-    found = connection.execute("SELECT name FROM pragma_table_info('archived_tasks')").fetchall()
-    if not {str(row[0]) for row in found}.issuperset(columns):
+    found = told_of(connection, "table_info", "archived_tasks")
+    if not {str(row[1]) for row in found}.issuperset(columns):
         return
     for row in read_rows(connection, columns, table="archived_tasks", key="archive_id"):
         if row.id in ids:

@@ -27,6 +27,7 @@ _ENTRY = struct.Struct("<8sIB")
 _BLOCK_TASKS = 1000
 _OPEN_TASKS = 500
 _LINE_MOST_BYTES = 1 << 20
+_NUMBER_MOST = 2**63
 
 Kind = Literal["changed", "reverted", "rewritten", "reopened", "missing"]
 """What became of a task that is not as it was recorded (see ``content.py``)."""
@@ -112,7 +113,7 @@ def read_head(path: Path) -> Head | None:
         OSError: the system does not read it now.
     """
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             return _head(file.readline(_LINE_MOST_BYTES))
     except FileNotFoundError:
         return None
@@ -120,7 +121,7 @@ def read_head(path: Path) -> Head | None:
 
 def is_record(path: Path) -> bool:
     """Return whether the file begins as a record does, however damaged it is."""
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         return file.read(len(_BEGINNING)) == _BEGINNING
 
 
@@ -141,7 +142,7 @@ class RecordReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("rb")
+        self._file = files.open_regular(path)
         try:
             _check_digest(self._file)
             self._file.seek(0)
@@ -160,11 +161,11 @@ class RecordReader:
         Raises:
             UnreadableRecordError: it is not what this program writes.
         """
-        with self.path.open("rb") as other:
+        with files.open_regular(self.path) as other:
             try:
                 both: tuple[Iterator[Entry | OpenEntry], ...] = (_sound(self._file), _open(other))
                 yield from heapq.merge(*both, key=task_id)
-            except (ValueError, KeyError, TypeError, struct.error) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
                 raise UnreadableRecordError(f"{self.path.name}: {error}") from error
 
 
@@ -195,9 +196,18 @@ def _head(line: bytes) -> Head:
     if facts.pop("format", None) != FORMAT:
         raise UnreadableRecordError(f"its format is not {FORMAT}, the one that is known")
     try:
-        return Head(**{**facts, "columns": tuple(facts["columns"])})
+        head = Head(**{**facts, "columns": tuple(facts["columns"])})
     except (KeyError, TypeError) as error:
         raise UnreadableRecordError(f"its head is not whole ({error})") from error
+    texts = (head.source, head.life, head.recorded_utc, head.probe, *head.columns)
+    moments = (head.recorded_ms, head.sequence)
+    if not all(isinstance(text, str) for text in texts) or not all(map(_is_number, moments)):
+        raise UnreadableRecordError("its head holds what no record does")
+    return head
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < _NUMBER_MOST
 
 
 def _facts(line: bytes) -> dict[str, Any]:

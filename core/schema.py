@@ -173,13 +173,13 @@ def _missing(connection: Connection, tables: tuple[str, ...]) -> list[str]:
         if table not in tables:
             missing.append(table)
             continue
-        found = {row[1] for row in _told(connection, "table_info", table)}
+        found = {row[1] for row in told_of(connection, "table_info", table)}
         missing += [f"{table}.{column}" for column in columns if column not in found]
     return missing
 
 
-def _told(connection: Connection, pragma: str, name: str) -> list[Any]:
-    """Return the rows of a pragma about a table or index.
+def told_of(connection: Connection, pragma: str, name: str) -> list[Any]:
+    """Return the rows of a pragma about a table or index; none where there is no such one.
 
     It is a statement and no function in FROM: a table of the pragma's name would stand before that.
     """
@@ -195,10 +195,10 @@ def indexes_missing(connection: Connection) -> list[str]:
     """
     found = {
         (table, str(index[1]), bool(index[2])): [
-            column[2] for column in _told(connection, "index_info", index[1])
+            column[2] for column in told_of(connection, "index_info", index[1])
         ]
         for table in sorted({table for table, _columns, _unique in EXPECTED_INDEXES})
-        for index in _told(connection, "index_list", table)
+        for index in told_of(connection, "index_list", table)
     }
     return [
         f"an index on {table} ({', '.join(wanted)})"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.fuzz.logs import claim, forge
-from harness.fuzz.notes import change_bytes, change_fact, fitting
+from harness.fuzz.notes import change_bytes, change_fact, change_record, fitting
 from harness.fuzz.pages import PAGES
 from harness.fuzz.scatter import SCATTER
 from harness.fuzz.statements import STATEMENTS
@@ -27,6 +27,7 @@ class Case:
         database: its content.
         manifest: of the backup, or None for one of the old kind.
         wal: of the queue, or None.
+        record: of what its finished tasks held, or None.
         changes: what was made wrong, in words.
         differs: whether any byte is other than in a sound file.
     """
@@ -36,6 +37,7 @@ class Case:
     database: bytes
     manifest: bytes | None = None
     wal: bytes | None = None
+    record: bytes | None = None
     changes: list[str] = field(default_factory=list)
     differs: bool = True
 
@@ -72,6 +74,10 @@ def _backup(number: int, chance: random.Random, sound: Sound, scratch: Path) -> 
 
 def _queue(number: int, chance: random.Random, sound: Sound, scratch: Path) -> Case:
     case = Case(number, "queue", sound.database)
+    if chance.random() < 0.2:  # noqa: PLR2004 - one in five has a sound database
+        case.record = _changed_record(case, chance, sound.record)
+        case.differs = case.record != sound.record
+        return case
     if chance.random() < 0.5:  # noqa: PLR2004 - as often as not
         case.database = _changed(case, chance, sound.database, scratch)
         case.differs = case.database != sound.database
@@ -84,6 +90,15 @@ def _queue(number: int, chance: random.Random, sound: Sound, scratch: Path) -> C
     case.database, case.wal = bytes(under), bytes(wal)
     case.differs = (case.database, case.wal) != (sound.under_wal, sound.wal)
     return case
+
+
+def _changed_record(case: Case, chance: random.Random, record: bytes) -> bytes:
+    if chance.random() < 0.8:  # noqa: PLR2004 - who knows, most
+        case.changes.append("record changed")
+        return change_record(chance, record)
+    content = bytearray(record)
+    case.changes.append(chance.choice(SCATTER)(chance, content))
+    return bytes(content)
 
 
 def _changed(case: Case, chance: random.Random, content: bytes, scratch: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Manifests made wrong: what a backup's own words may claim."""
+"""Manifests and records made wrong: what a backup's or a queue's own words may claim."""
 
 import hashlib
 import json
@@ -54,3 +54,27 @@ def change_bytes(chance: random.Random, manifest: bytes) -> bytes:
     else:
         content[place:place] = chance.choice((b"[" * 5000, b"9" * 5000, b"\xff\xfe", b"NaN", b"\0"))
     return bytes(content)
+
+
+def change_record(chance: random.Random, record: bytes) -> bytes:
+    """Claim something else in one line of a content record, and have its digest fit."""
+    lines = record.splitlines()[:-1]
+    number = chance.randrange(len(lines))
+    facts = json.loads(lines[number])
+    name = chance.choice([*facts])
+    facts[name] = chance.choice((*_VALUES, *_IDS))
+    lines[number] = json.dumps(facts, separators=(",", ":")).encode()
+    return resealed_record(lines)
+
+
+def resealed_record(lines: list[bytes]) -> bytes:
+    """Return the lines with the digest that fits them."""
+    content = b"".join(line + b"\n" for line in lines)
+    digest = hashlib.sha256(content).hexdigest()
+    return content + json.dumps({"sha256": digest}, separators=(",", ":")).encode() + b"\n"
+
+
+_IDS: tuple[Any, ...] = (
+    [[0, 10**18]], [[-5, 5]], [[5, 1]], [[1, 2, 3]], [["a", "b"]], [[1, 2**70]], [[1.5, 2.5]],
+    "A" * 16, [[1, "00", 1, True, "missing", 0, 0]], [[1, "zz", 1, True, "odd", 0, 0]],
+)  # fmt: skip

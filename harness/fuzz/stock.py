@@ -9,7 +9,9 @@ from typing import Any
 
 from core.backup import QueueBackup
 from core.clock import ManualClock
+from core.contentrecord import record_path
 from core.database import QueueDatabase
+from core.maintenance import QueueMaintenance
 from core.manifest import manifest_path
 from core.paths import sides
 from core.tasks import TaskQueue
@@ -36,6 +38,7 @@ class Sound:
         manifest: its manifest's.
         wal: a -wal of the queue, as a killed worker leaves it.
         under_wal: the database that lies under that -wal.
+        record: what its finished tasks held.
     """
 
     page_size: int
@@ -43,6 +46,7 @@ class Sound:
     manifest: bytes
     wal: bytes
     under_wal: bytes
+    record: bytes
 
 
 def make_stock(folder: Path, source: Path) -> list[Sound]:
@@ -64,9 +68,11 @@ def _make(folder: Path, source: Path, page_size: int) -> Sound:
     with QueueDatabase(path, clock=clock) as database:
         _fill(TaskQueue(database, durability="normal"))
         made = QueueBackup(database).create_backup()
+        QueueMaintenance(database).check_content()
         TaskQueue(database).enqueue("late", {"left": "in the log"})
         wal = path.with_name("queue.db-wal").read_bytes()
         under = path.read_bytes()
+    record = record_path(path).read_bytes()
     facts = json.loads(manifest_path(made).read_bytes())
     facts.pop("seal")
     return Sound(
@@ -75,6 +81,7 @@ def _make(folder: Path, source: Path, page_size: int) -> Sound:
         manifest=sealed({**facts, "source": str(source)}),
         wal=wal,
         under_wal=under,
+        record=record.replace(str(path).encode(), str(source).encode()),
     )
 
 

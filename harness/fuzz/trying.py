@@ -19,6 +19,7 @@ from typing import Any
 from core import observer, primitives
 from core.backup import QueueBackup
 from core.clock import ManualClock
+from core.contentrecord import record_path
 from core.database import QueueDatabase
 from core.errors import DatabaseIOError, OperationTimeoutError, QueueError
 from core.health import check_health
@@ -151,6 +152,8 @@ class Ground:
         self._path.write_bytes(case.database)
         if case.wal is not None:
             self._path.with_name("queue.db-wal").write_bytes(case.wal)
+        if case.record is not None:
+            record_path(self._path).write_bytes(case.record)
 
     def _attempt_queue(self, case: Case, trial: Trial) -> None:
         self._lay_queue(case)
