@@ -1,5 +1,6 @@
 """Files and names that somebody put into a folder of ours: never followed, nor believed."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -8,7 +9,9 @@ import sys
 import pytest
 from queue_files import START_MS, make_legacy, make_queue, opened
 
-from core import ManualClock, QueueBackup, QueueDatabase, TaskQueue
+from core import ManualClock, QueueBackup, QueueDatabase, QueueMaintenance, TaskQueue
+from core.archive import ARCHIVES_KEY
+from core.contentrecord import record_path
 from core.errors import (
     BackupInvalidError,
     InterruptedRestoreError,
@@ -23,6 +26,7 @@ from core.intent import intent_path
 from core.manifest import manifest_path, seal_of
 from core.observer import look
 from core.paths import wal_of
+from core.schema import TASK_COLUMNS
 from core.untrusted import deadline_of
 from core.wal import walk
 
@@ -358,3 +362,87 @@ def test_log_of_a_million_frames_is_given_up_in_time(backup):
 
     with pytest.raises(OperationTimeoutError):
         look(backup.path, timeout_s=1.0)
+
+
+# -- what a queue is compared with ---------------------------------------------------------------
+
+
+def _recorded(backup):
+    """Leave a record of a finished task, and return the finding's level of a full health check."""
+    with QueueDatabase(backup.path) as database:
+        tasks = TaskQueue(database)
+        tasks.complete(tasks.claim("w"))
+        QueueMaintenance(database).check_content()
+
+    def judged():
+        report = check_health(backup.path, full=True, timeout_seconds=20)
+        return report.finding("content.finished").level
+
+    assert judged() is Level.OK
+    return record_path(backup.path), judged
+
+
+def _sealed_record(path, name, value):
+    """Change a fact in the first line that has it, and have the digest fit again."""
+    lines = path.read_bytes().splitlines()[:-1]
+    for number, line in enumerate(lines):
+        facts = json.loads(line)
+        if name in facts:
+            facts[name] = value
+            lines[number] = json.dumps(facts).encode()
+            break
+    content = b"".join(line + b"\n" for line in lines)
+    digest = json.dumps({"sha256": hashlib.sha256(content).hexdigest()}, separators=(",", ":"))
+    path.write_bytes(content + digest.encode() + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("recorded_ms", "soon"),
+        ("recorded_ms", 10**30),
+        ("sequence", None),
+        ("columns", [1]),
+        ("source", ["queue"]),
+        ("ids", [["a", "b"]]),
+        ("ids", [[0, 10**18]]),
+        ("digests", 7),
+    ],
+    ids=str,
+)
+def test_record_that_claims_what_no_record_does_is_not_believed(name, value, backup):
+    """Whoever wrote it can have its digest fit."""
+    path, judged = _recorded(backup)
+    _sealed_record(path, name, value)
+
+    assert judged() is not Level.OK
+
+
+@needs_links
+def test_record_that_is_a_link_is_not_followed(backup, outside):
+    """Nothing of what it leads to is told."""
+    path, judged = _recorded(backup)
+    path.unlink()
+    path.symlink_to(outside)
+
+    assert judged() is Level.UNKNOWN
+
+
+def test_archive_that_a_queue_names_does_not_run(backup, tmp_path):
+    """A queue can name any file as its archive; a view without an end in it is not read."""
+    _path, judged = _recorded(backup)
+    archive = tmp_path / "archive.db"
+    columns = ", ".join(f"x AS {name}" for name in (*TASK_COLUMNS, "archive_id"))
+    with opened(archive) as connection:
+        connection.execute(
+            f"CREATE VIEW archived_tasks AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL "
+            f"SELECT x + 1 FROM n) SELECT {columns} FROM n"
+        )
+    with opened(backup.path) as connection:
+        connection.execute("DELETE FROM task_queue WHERE status = 'completed'")
+        connection.execute(
+            "INSERT OR REPLACE INTO queuedrill_meta VALUES (?, ?)",
+            (ARCHIVES_KEY, json.dumps([str(archive)])),
+        )
+
+    assert judged() is Level.UNKNOWN
