@@ -27,6 +27,11 @@ FORGED = {
     "trigger-that-says-it-is-a-view": (
         "view", "planted", 0, "CREATE TRIGGER planted AFTER UPDATE ON workers BEGIN SELECT 1; END"),
     "table-made-of-a-query": ("table", "planted", 3, f"CREATE TABLE planted AS {ENDLESS}"),
+    "view-that-says-it-is-a-table": ("table", "planted", 3, f"CREATE VIEW planted AS {ENDLESS}"),
+    "table-of-another-name": ("table", "planted", 3, "CREATE TABLE another (x)"),
+    "statistics-that-compute": (
+        "table", "sqlite_stat1", 3, "CREATE TABLE sqlite_stat1 (tbl, idx CHECK (idx LIKE '%'))"
+    ),
     "two-statements": ("table", "planted", 3, "CREATE TABLE planted (x); DROP TABLE task_queue"),
 }  # fmt: skip
 IN_PLACE = {
@@ -59,4 +64,6 @@ def plant(path, name):
 def name_of(name):
     """Return what the one of this name is called in the schema."""
     words = {**TRIGGERS, **EXPRESSIONS}.get(name, "planted").split()
+    if name in FORGED:
+        return FORGED[name][1]
     return IN_PLACE[name][0] if name in IN_PLACE else "planted" if "planted" in words else words[2]

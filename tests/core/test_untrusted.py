@@ -119,7 +119,9 @@ def test_queue_that_is_a_view_cannot_be_declared(backup, foreign):
     """What a queue's own tables are is not for anybody to say."""
     hostile.plant(foreign, "view-in-the-place-of-task_queue")
 
-    assert not QueueBackup(backup.path, declared={"task_queue"}).verify_backup(foreign)
+    proof = QueueBackup(backup.path, declared={"task_queue"}).check_backup(foreign)
+
+    assert [problem.check for problem in proof.problems] == ["schema"]
 
 
 def test_views_and_checks_of_the_field_are_no_strangers(backup, foreign):
