@@ -351,3 +351,37 @@ def test_memory_that_is_not_given_is_an_error_of_ours(backup, foreign, monkeypat
     assert [problem.check for problem in proof.problems] == ["integrity"]
     with pytest.raises(UnreadableDatabaseError, match="memory"):
         QueueDatabase(backup.path)
+
+
+def test_crowd_of_tables_is_told_before_each_is_looked_at(backup, foreign):
+    """No queue has a thousand tables; checking each index of them would take for ever."""
+    with opened(foreign) as connection:
+        connection.execute("BEGIN")
+        for number in range(strangers.OBJECTS_MOST):
+            connection.execute(f"CREATE TABLE crowd{number} (x)")
+        connection.execute("COMMIT")
+
+    (problem,) = backup.check_backup(foreign).problems
+
+    assert problem.check == "schema"
+    assert "one of more than 1000" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "sql"),
+    [
+        ("table", "planted", "CREATE TABLE another (x)"),
+        ("index", "planted", "CREATE TABLE planted (x)"),
+        ("view", "planted", "CREATE TABLE planted (x)"),
+        ("odd", "planted", "CREATE TABLE planted (x)"),
+    ],
+    ids=str,
+)
+def test_statement_that_makes_something_else_than_its_row_says_is_strange(kind, name, sql):
+    """An SQLite that does not compare the two itself would take the one for the other."""
+    with strangers._Trial.opened({}) as trial:
+        assert trial.judge("table", "sound", "sound", 2, "CREATE TABLE sound (x DEFAULT 1)") is None
+        found = trial.judge(kind, name, name, 3, sql)
+
+    assert found is not None
+    assert (found.kind, found.name) == ("object", "planted")
