@@ -7,7 +7,15 @@ import hostile
 import pytest
 from queue_files import START_MS, everything, make_legacy, make_queue, opened
 
-from core import ManualClock, QueueBackup, QueueDatabase, connect_stdlib, database, verification
+from core import (
+    ManualClock,
+    QueueBackup,
+    QueueDatabase,
+    connect_stdlib,
+    database,
+    strangers,
+    verification,
+)
 from core import restore as restoring
 from core.clock import Deadline, SystemClock
 from core.connection import scalar
