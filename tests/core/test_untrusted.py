@@ -393,3 +393,10 @@ def test_statement_that_makes_something_else_than_its_row_says_is_strange(kind, 
 
     assert found is not None
     assert (found.kind, found.name) == ("object", "planted")
+
+
+def test_virtual_table_is_told_as_one(backup, foreign):
+    """Whoever reads the refusal knows what to look for."""
+    hostile.plant(foreign, "virtual-table")
+
+    assert 'virtual table "planted" is computed' in str(backup.check_backup(foreign))
