@@ -24,6 +24,10 @@ from .translation import INSTEAD, words_of
 from .untrusted import Untrusted, deadline_of, open_untrusted
 
 _MAGIC = b"SQLite format 3\0"
+_HEAD_BYTES = 20
+_WRITE_VERSION_AT = 18
+_WRITE_VERSIONS = (1, 2)
+"""https://www.sqlite.org/fileformat2.html#file_format_version_numbers."""
 _ROWS_MOST = 20
 _DETAIL_MOST = 1000
 UNDECLARED = "nobody declared it. If it belongs there, say so with declared={...} or --declare NAME"
@@ -189,10 +193,15 @@ class _Verifier:
             return False
         self.look_beside(path)
         with open_regular(path) as file:
-            magic = file.read(len(_MAGIC))
-        if magic != _MAGIC:
-            self.add("file", "it is empty" if not magic else "it is not an SQLite database")
+            head = file.read(_HEAD_BYTES)
+        if not head.startswith(_MAGIC):
+            self.add("file", "it is empty" if not head else "it is not an SQLite database")
             return False
+        if head[_WRITE_VERSION_AT:] and head[_WRITE_VERSION_AT] not in _WRITE_VERSIONS:
+            # It opens and can be read, and no restore can release its leases.
+            self.add(
+                "file", f"this SQLite cannot write version {head[_WRITE_VERSION_AT]} of a file"
+            )
         return True
 
     def look_beside(self, path: Path) -> None:

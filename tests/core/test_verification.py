@@ -330,3 +330,13 @@ def test_facts_of_the_manifest_are_the_file_s(backup, made):
     assert manifest.created_ms == START_MS
     assert manifest.created_utc == "2026-02-02 02:40:00.000"
     assert manifest.sqlite_version == sqlite3.sqlite_version
+
+
+@pytest.mark.parametrize("version", [0, 3, 255])
+def test_backup_that_no_restore_could_write_to_is_not_verified(backup, legacy, version):
+    """SQLite reads a file of a later write version, and lets nobody release the leases in it."""
+    with legacy.open("r+b") as file:
+        file.seek(18)
+        file.write(bytes([version]))
+
+    assert _found_by(backup, legacy) == {"file"}
