@@ -97,8 +97,27 @@ class Evidence:
         )
         self._add("finding", finding)
 
-    def cell(self, cell: MatrixCell) -> None:
-        """Record what was seen of one cell of the corruption matrix."""
+    def cell(
+        self, *, region: str, damage: str, outcome: str, seen_by: str, effect: str, cure: str
+    ) -> None:
+        """Record what was seen of one cell of the corruption matrix.
+
+        Args:
+            region: that was struck.
+            damage: that struck it.
+            outcome: found, blind or harmless.
+            seen_by: who saw it, empty for nobody.
+            effect: what it does to whoever works on.
+            cure: what was seen to recover it.
+        """
+        cell = MatrixCell(
+            region=region,
+            damage=damage,
+            outcome=outcome,
+            seen_by=seen_by,
+            effect=effect,
+            cure=cure,
+        )
         self._add("cell", cell)
 
     def artefact(self, path: Path) -> None:

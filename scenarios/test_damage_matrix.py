@@ -38,7 +38,6 @@ from harness.faults import NoFault
 from harness.ledger import Ledger
 from harness.outcome import Inconclusive
 from harness.settings import Settings
-from reports.model import MatrixCell
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
@@ -154,14 +153,12 @@ def test_damaged_lock_byte_page_does_no_harm_and_is_seen_by_nothing(
     new = {each.id for each in after.findings} - {each.id for each in before.findings}
     worse = [each.id for each in after.findings if each.level > before.finding(each.id).level]
     evidence.cell(
-        MatrixCell(
-            region="lock-byte",
-            damage=damage,
-            outcome=Outcome.HARMLESS if effect is Effect.NONE else Outcome.BLIND,
-            seen_by=", ".join(worse),
-            effect=effect,
-            cure="nothing needed",
-        )
+        region="lock-byte",
+        damage=damage,
+        outcome=Outcome.HARMLESS if effect is Effect.NONE else Outcome.BLIND,
+        seen_by=", ".join(worse),
+        effect=effect,
+        cure="nothing needed",
     )
     evidence.require(not new and not worse, f"health tells of a page that means nothing: {worse}")
     evidence.require(effect is Effect.NONE, f"the lock-byte page has an effect: {effect}")
@@ -227,14 +224,14 @@ def _struck(
         f"seen by {', '.join(struck.seen_by) or 'nothing'}; effect: {struck.effect}",
     )
     if fully:
-        evidence.cell(_row(struck))
+        _write_down(struck, evidence)
     return struck
 
 
-def _row(struck: Struck) -> MatrixCell:
+def _write_down(struck: Struck, evidence: Evidence) -> None:
     both = {**struck.found, **struck.told}
     seen = [f"{name} ({1000 * both[name].seconds:.0f} ms)" for name in struck.seen_by]
-    return MatrixCell(
+    evidence.cell(
         region=struck.cell.region.name,
         damage=struck.cell.damage.name,
         outcome=struck.outcome,
