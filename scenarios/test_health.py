@@ -244,33 +244,40 @@ METRICS = (
 )
 
 
-@pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("metric", METRICS, ids=str)
 def test_metric_crossed_both_ways_is_told(
-    metric: Metric, level: Level, patient: Patient, evidence: Evidence
+    metric: Metric, patient: Patient, evidence: Evidence
 ) -> None:
-    """A figure at its limit is OK, beyond it has the level of that limit, and mended is OK."""
+    """A figure at its limits is OK, beyond each it has the level of that, and mended is OK."""
     metric.prepare(patient)
     low = _figure(patient, metric)
     metric.worsen(patient)
     high = _figure(patient, metric)
     evidence.require(low < high, f"{metric.finding} was made worse and went from {low} to {high}")
 
-    limits = _limits(metric, level, (low + high) / 2, high)
-    beyond = patient.look(metric.finding, limits)
-    at_limit = patient.look(metric.finding, _limits(metric, level, high, high))
+    between = (low + high) / 2
+    beyond = {
+        level: patient.look(metric.finding, _limits(metric, level, between, high))
+        for level in LEVELS
+    }
+    at_limits = patient.look(metric.finding, _limits(metric, Level.CRITICAL, high, high))
     seen = metric.seen(patient)
     metric.mend(patient)
-    mended = patient.look(metric.finding, limits)
+    mended = patient.look(metric.finding, _limits(metric, Level.CRITICAL, between, high))
 
-    unit = beyond.threshold.unit if beyond.threshold else ""
+    unit = at_limits.threshold.unit if at_limits.threshold else ""
     evidence.measure("before", low, unit)
     evidence.measure("worse", high, unit)
     evidence.require(
         high == pytest.approx(seen), f"{metric.finding} is {high} {unit}, and {seen} was seen"
     )
-    require_level(evidence, beyond, level)
-    require_level(evidence, at_limit, Level.OK)
+    wrong = [
+        f"is {found.level}, not {level}: {found.message}"
+        for level, found in beyond.items()
+        if found.level is not level
+    ]
+    evidence.require(not wrong, f"{metric.finding} {'; and '.join(wrong)}")
+    require_level(evidence, at_limits, Level.OK)
     require_level(evidence, mended, Level.OK)
 
 
