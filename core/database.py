@@ -300,9 +300,14 @@ class QueueDatabase:
         # (https://www.sqlite.org/howtocorrupt.html, section 2.5).
         # Nor does it look whether its log is still there, into which all goes in WAL mode. As long
         # as one connection is open nobody deletes it but by mistake.
-        log_gone = slot.log is not None and _file_at(wal_of(self.path)) != slot.log
-        if log_gone or _file_at(self.path) != slot.file:
+        if _file_at(self.path) != slot.file or self._log_is_gone(slot):
             raise DatabaseMovedError(path=str(self.path))
+
+    def _log_is_gone(self, slot: _Slot) -> bool:
+        if slot.log is None or _file_at(wal_of(self.path)) == slot.log:
+            return False
+        # Its own connection may have left WAL mode: then SQLite itself has deleted the log.
+        return bool(scalar(slot.connection, "PRAGMA journal_mode") == "wal")
 
     def _commit(self, connection: Connection) -> None:
         try:

@@ -5,6 +5,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import marked
@@ -18,6 +19,7 @@ from harness.damage.damages import DAMAGES  # noqa: E402
 from harness.damage.expected import NAMES, Expected, expected, measured  # noqa: E402
 from harness.damage.matrix import Outcome  # noqa: E402
 from harness.damage.regions import REGIONS, Region  # noqa: E402
+from harness.damage.salvaged import Salvaged, salvaged  # noqa: E402
 from harness.damage.verbs import VERBS  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "corruption-matrix.md"
@@ -34,6 +36,7 @@ def parts() -> dict[str, list[str]]:
         "damages": damages(),
         "left out": left_out(),
         "measured": figures(),
+        "salvaged": salvages(),
     }
 
 
@@ -113,6 +116,32 @@ def left_out() -> list[str]:
             line((f"`{damage.name}`", ", ".join(names), why)) for why, names in reasons.items()
         ]
     return [line(titles), "|---" * len(titles) + "|", *rows]
+
+
+def salvages() -> list[str]:
+    """Return how many tasks a salvage brings back, by groups of regions, and the worst cells."""
+    titles = ("region", "cells", "all back", "tasks back", "altered", "others", "worst cell")
+    groups: dict[str, dict[str, Salvaged]] = {}
+    for name, row in salvaged().items():
+        groups.setdefault(cells()[name].region.group, {})[name] = row
+    rows = [_group(group, found) for group, found in groups.items()]
+    rows.append(_group("in all", salvaged()))
+    return [line(titles), "|---" * len(titles) + "|", *map(line, rows)]
+
+
+def _group(name: str, found: Mapping[str, Salvaged]) -> tuple[str, ...]:
+    total = sum(found.values(), Salvaged())
+    whole = sum(row.back == row.tasks and not row.others for row in found.values())
+    worst = min(found, key=lambda cell: found[cell].back / found[cell].tasks)
+    return (
+        name,
+        str(len(found)),
+        str(whole),
+        f"{100 * total.back / total.tasks:.1f} %",
+        str(total.altered),
+        str(total.others),
+        f"`{worst}`, {100 * found[worst].back / found[worst].tasks:.1f} %",
+    )
 
 
 def figures() -> list[str]:

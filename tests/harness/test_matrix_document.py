@@ -4,15 +4,27 @@ import marked
 import matrix_document
 import pytest
 
+from harness.damage.cells import cells
 from harness.damage.expected import expected
+from harness.damage.salvaged import salvaged
 
 
-@pytest.mark.parametrize("name", ["score", "cells", "blind", "damages", "left out", "measured"])
+@pytest.mark.parametrize(
+    "name", ["score", "cells", "salvaged", "blind", "damages", "left out", "measured"]
+)
 def test_what_the_table_says_stands_there_and_nothing_else(name):
     """Every cell with who sees it, the blind ones by name, and why others make no sense."""
     assert marked.part(matrix_document.DOCUMENT, name) == matrix_document.parts()[name], (
         "python tests/harness/matrix_document.py --write"
     )
+
+
+def test_every_damaged_queue_was_salvaged():
+    """No cell is left out of the figures: the worst ones are what they are for."""
+    of_queues = {name for name, cell in cells().items() if not cell.region.of_backup}
+
+    assert set(salvaged()) == of_queues
+    assert all(row.tasks for row in salvaged().values())
 
 
 def test_blind_cells_are_not_hidden():

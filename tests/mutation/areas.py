@@ -56,11 +56,13 @@ AREAS = {
     "health": Area(
         modules=(
             *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
-            *("waiting", "viewpoint", "wal", "walsum", "defects", "examination"),
+            *("waiting", "viewpoint", "wal", "walsum", "walindex", "defects", "examination"),
+            *("astray", "filesystem"),
         ),
         tests=(
             *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
-            *("waiting", "viewpoint", "wal", "wal_recovery", "defects"),
+            *("waiting", "viewpoint", "wal", "wal_recovery", "walindex", "defects", "astray"),
+            "filesystem",
         ),
         scenarios=("test_health.py", "test_corruption.py"),
     ),
@@ -81,14 +83,19 @@ AREAS = {
         tests=("content", "contentrecord", "contentbackups", "health", "schedule"),
         scenarios=("test_content.py",),
     ),
+    "untrusted": Area(
+        modules=("untrusted", "strangers", "printable"),
+        tests=("untrusted", "hostile_files"),
+        scenarios=("test_hostile.py",),
+    ),
     "ground": Area(
         modules=(
             *("database", "schema", "files", "primitives", "paths", "holders", "observer"),
-            *("translation", "clock", "connection", "arguments"),
+            *("translation", "clock", "connection", "arguments", "forks"),
         ),
         tests=(
             *("database", "schema", "files", "paths", "holders", "observer", "translation"),
-            "io_errors",
+            *("io_errors", "forks"),
         ),
         scenarios=("test_gate.py", "test_rivals.py"),
     ),
