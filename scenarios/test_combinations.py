@@ -59,7 +59,7 @@ from harness.workload import work_off
 
 pytestmark = [pytest.mark.scenario, pytest.mark.needs("core")]
 
-EXAMPLES_COUNT = {Profile.GATE: 10, Profile.NIGHTLY: 60, Profile.SOAK: 300}
+EXAMPLES_COUNT = {Profile.GATE: 7, Profile.NIGHTLY: 60, Profile.SOAK: 300}
 STRIKES_MOST = 5
 TASKS_COUNT = 12
 LEASE_S = 0.3

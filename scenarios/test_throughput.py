@@ -43,7 +43,7 @@ pytestmark = pytest.mark.scenario
 
 RATES_PER_MINUTE = (200, 300, 400)
 WORKERS_COUNTS = (1, 2, 4, 6)
-GATE_CELL_S = 10.0
+GATE_CELL_S = 7.0
 NIGHTLY_CELL_S = 300.0
 NIGHTLY_TIMEOUT_S = 1500
 
