@@ -239,7 +239,7 @@ class CoreDriver:
         rows = self._maintenance().integrity_check()
         return {"problems": [] if rows == _SOUND else rows}
 
-    def _maintenance(self) -> core.QueueMaintenance:
+    def _maintenance(self) -> "core.QueueMaintenance":
         return core.QueueMaintenance(self.database)
 
     def _close(self, _request: Message) -> Message:
