@@ -38,13 +38,13 @@ DEFECTS = (
         name="fork-hands-down",
         group="durability",
         wrong="A forked child opens the queue beside the connection that it inherited: its parent "
-        "deletes the log under it, and its tasks are acknowledged and lost.",
+        "deletes the log under it, and nothing that it is told to put in gets there.",
         changes=(
             Change("core.database", "_Slot.close_if_idle", _nothing),
             Change("core.forks", "refuse_inherited", _nothing),
         ),
         catches=(
-            Catch(f"{_FORKED}[core]", "acknowledged tasks are gone"),
+            Catch(f"{_FORKED}[core]", "was refused by"),
             Catch(f"{_FORKED}[core-inside]", "was refused by"),
         ),
     ),
