@@ -9,7 +9,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from .pagefile import PAGE_SIZES, Overlay
+from .fileformat import PAGE_SIZES
+from .pagefile import Overlay
 
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
 _HEADER = struct.Struct(">8sIIIII")

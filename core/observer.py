@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from . import wal, walindex
 from .errors import DatabaseIOError, NotEnoughSpaceError, OperationTimeoutError
+from .fileformat import MAGIC
 from .files import copy, free_bytes, make_folder, remove, sha256
 from .holders import Holder, find_holders, find_writer
 from .paths import shm_of, sides, wal_of
@@ -23,7 +24,6 @@ from .paths import shm_of, sides, wal_of
 DEFAULT_TIMEOUT_S = 60.0
 _COPY_TRIES = 5
 _MEGABYTE = 1024 * 1024
-_MAGIC = b"SQLite format 3\0"
 _HEAD_BYTES = 20
 _WAL_VERSION = 2
 
@@ -86,7 +86,7 @@ def journal_of(database: Path) -> Journal | None:
         return None
     with database.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if len(head) < _HEAD_BYTES or not head.startswith(_MAGIC):
+    if len(head) < _HEAD_BYTES or not head.startswith(MAGIC):
         return None
     if head[18] > _WAL_VERSION:
         return None

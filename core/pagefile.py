@@ -14,10 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from .fileformat import MAGIC, PAGE_SIZES
 from .nodes import HEADER_BYTES, looks_like_node
 
-MAGIC = b"SQLite format 3\0"
-PAGE_SIZES = tuple(1 << bits for bits in range(9, 17))
 ENCODINGS = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _USABLE_LEAST = 480
 _SAMPLED_MOST = 400

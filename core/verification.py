@@ -15,6 +15,7 @@ from . import schema
 from .clock import Clock, Deadline
 from .connection import Connect, Connection, scalar
 from .errors import OperationTimeoutError
+from .fileformat import MAGIC
 from .files import is_regular, open_regular, sha256
 from .manifest import Manifest, UnreadableManifestError, read_manifest
 from .paths import sides, uri
@@ -23,7 +24,6 @@ from .stopping import watched
 from .translation import INSTEAD, words_of
 from .untrusted import Untrusted, deadline_of, open_untrusted
 
-_MAGIC = b"SQLite format 3\0"
 _HEAD_BYTES = 20
 _WRITE_VERSION_AT = 18
 _WRITE_VERSIONS = (1, 2)
@@ -194,7 +194,7 @@ class _Verifier:
         self.look_beside(path)
         with open_regular(path) as file:
             head = file.read(_HEAD_BYTES)
-        if not head.startswith(_MAGIC):
+        if not head.startswith(MAGIC):
             self.add("file", "it is empty" if not head else "it is not an SQLite database")
             return False
         if head[_WRITE_VERSION_AT:] and head[_WRITE_VERSION_AT] not in _WRITE_VERSIONS:

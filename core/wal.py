@@ -5,21 +5,15 @@ or not (https://www.sqlite.org/fileformat2.html#walformat); integrity_check stay
 this on a live database's -wal must have no connection to it (``observer.py``).
 """
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from .files import open_regular
-from .walsum import FrameSums, Order, Sums, checksum
+from .walheader import FRAME, HEADER, parse_header
+from .walsum import FrameSums, Sums
 
-_HEADER = struct.Struct(">8I")
-_FRAME = struct.Struct(">6I")
-_MAGIC_LITTLE = 0x377F0682
-_MAGIC_BIG = 0x377F0683
-_VERSION = 3_007_000
-_PAGE_SIZES = frozenset(1 << bits for bits in range(9, 17))
 _MASK = 0xFFFF_FFFF
 # So many are summed at one time as the processor's caches hold.
 _BATCH_BYTES = 1 << 18
@@ -73,26 +67,23 @@ def salt_of(path: Path) -> tuple[int, int] | None:
     """Return the salt of the -wal, or None where there is no header."""
     try:
         with open_regular(path) as file:
-            head = file.read(_HEADER.size)
+            head = file.read(HEADER.size)
     except FileNotFoundError:
         return None
-    return None if len(head) < _HEADER.size else _HEADER.unpack(head)[4:6]
+    return None if len(head) < HEADER.size else HEADER.unpack(head)[4:6]
 
 
 def _walk_open(file: BinaryIO, size: int) -> WalWalk:
-    head = file.read(_HEADER.size)
-    if len(head) < _HEADER.size:
+    head = file.read(HEADER.size)
+    if len(head) < HEADER.size:
         return WalWalk(size, 0, 0, 0, 0, 0, None, "header", None)
-    magic, version, page_size, _sequence, salt1, salt2, sum1, sum2 = _HEADER.unpack(head)
-    known = magic in (_MAGIC_LITTLE, _MAGIC_BIG) and page_size in _PAGE_SIZES
-    order: Order = ">" if magic == _MAGIC_BIG else "<"
-    frames = (size - _HEADER.size) // (page_size + _FRAME.size) if known else 0
-    sound = known and checksum(head[:24], (0, 0), order) == (sum1, sum2)
-    if not sound or version != _VERSION:
+    header = parse_header(head)
+    frames = 0 if header is None else (size - HEADER.size) // (header.page_size + FRAME.size)
+    if header is None or not header.sound:
         # SQLite ignores a log whose header is not sound, and does not open one of another version.
         return WalWalk(size, frames, 0, 0, 0, 0, None, "header", None)
-    sums = FrameSums(page_size, order)
-    return _Walker(file, size, frames, sums, (salt1, salt2)).walk((sum1, sum2))
+    sums = FrameSums(header.page_size, header.order)
+    return _Walker(file, size, frames, sums, header.salt).walk(header.checksum)
 
 
 class _Frame(NamedTuple):
@@ -134,14 +125,14 @@ class _Walker:
 
     def _read(self) -> Iterator[_Frame]:
         """Yield the frames that the file holds, a batch of them in memory."""
-        size = _FRAME.size + self.sums.page_size
+        size = FRAME.size + self.sums.page_size
         most = max(_BATCH_FRAMES_LEAST, _BATCH_BYTES // size)
         for first in range(0, self.frames, most):
             content = self.file.read(min(most, self.frames - first) * size)
             # Somebody may cut it meanwhile; what is not whole is no frame.
             content = content[: len(content) // size * size]
             for number, own in enumerate(self.sums.own(content)):
-                page, commit, *salt, sum1, sum2 = _FRAME.unpack_from(content, number * size)
+                page, commit, *salt, sum1, sum2 = FRAME.unpack_from(content, number * size)
                 yield _Frame(page, commit, (salt[0], salt[1]), (sum1, sum2), own)
 
     def _of_this_life(self, salt: tuple[int, int]) -> bool:
@@ -184,13 +175,13 @@ class _Walker:
 
     def _heads(self, behind: int) -> Iterator[tuple[int, ...]]:
         """Yield the heads of the frames behind this one, unread what lies between them."""
-        size = _FRAME.size + self.sums.page_size
+        size = FRAME.size + self.sums.page_size
         for number in range(behind, self.frames):
-            self.file.seek(_HEADER.size + number * size)
-            head = self.file.read(_FRAME.size)
-            if len(head) < _FRAME.size:
+            self.file.seek(HEADER.size + number * size)
+            head = self.file.read(FRAME.size)
+            if len(head) < FRAME.size:
                 return
-            yield _FRAME.unpack(head)
+            yield FRAME.unpack(head)
 
     def _result(
         self,

@@ -3,18 +3,13 @@
 ``wal.py`` says what SQLite would read of a log; this is for whoever wants more than that.
 """
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .fileformat import PAGE_SIZES
+from .walheader import FRAME, HEADER, parse_header
 from .walsum import Order, Sums, checksum
-
-_HEADER = struct.Struct(">8I")
-_FRAME = struct.Struct(">6I")
-_MAGIC_LITTLE = 0x377F0682
-_MAGIC_BIG = 0x377F0683
-_PAGE_SIZES = tuple(1 << bits for bits in range(9, 17))
 
 
 @dataclass(frozen=True)
@@ -61,16 +56,11 @@ def read_life(path: Path) -> Life | None:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_HEADER.size)
-    if len(head) < _HEADER.size:
+        head = file.read(HEADER.size)
+    header = parse_header(head)
+    if header is None or not header.sound:
         return None
-    magic, _version, size, _sequence, salt1, salt2, sum1, sum2 = _HEADER.unpack(head)
-    order: Order = ">" if magic == _MAGIC_BIG else "<"
-    if magic not in (_MAGIC_LITTLE, _MAGIC_BIG):
-        return None
-    if checksum(head[:24], (0, 0), order) != (sum1, sum2):
-        return None
-    return Life(65536 if size == 1 else size, order, (salt1, salt2), (sum1, sum2))
+    return Life(header.page_size, header.order, header.salt, header.checksum)
 
 
 def guess_life(path: Path) -> Life | None:
@@ -83,17 +73,17 @@ def guess_life(path: Path) -> Life | None:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        start = file.read(_HEADER.size + 2 * (_FRAME.size + _PAGE_SIZES[-1]))[_HEADER.size :]
+        start = file.read(HEADER.size + 2 * (FRAME.size + PAGE_SIZES[-1]))[HEADER.size :]
     orders: tuple[Order, ...] = ("<", ">")
-    for size in _PAGE_SIZES:
-        second = start[_FRAME.size + size :][: _FRAME.size + size]
-        if len(second) < _FRAME.size + size:
+    for size in PAGE_SIZES:
+        second = start[FRAME.size + size :][: FRAME.size + size]
+        if len(second) < FRAME.size + size:
             return None
-        before = _FRAME.unpack_from(start)
-        fields = _FRAME.unpack_from(second)
+        before = FRAME.unpack_from(start)
+        fields = FRAME.unpack_from(second)
         for order in orders:
             reached = checksum(second[:8], (before[4], before[5]), order)
-            if checksum(second[_FRAME.size :], reached, order) == fields[4:6]:
+            if checksum(second[FRAME.size :], reached, order) == fields[4:6]:
                 return Life(size, order, (before[2], before[3]), None)
     return None
 
@@ -108,19 +98,19 @@ def frames(path: Path, life: Life) -> Iterator[Frame]:
         OSError: it cannot be read.
     """
     before = life.checksum
-    step = _FRAME.size + life.page_size
+    step = FRAME.size + life.page_size
     with path.open("rb") as file:
-        file.seek(_HEADER.size)
-        for number in range(1, (path.stat().st_size - _HEADER.size) // step + 1):
-            head, content = file.read(_FRAME.size), file.read(life.page_size)
-            page, commit, salt1, salt2, *told = _FRAME.unpack(head)
+        file.seek(HEADER.size)
+        for number in range(1, (path.stat().st_size - HEADER.size) // step + 1):
+            head, content = file.read(FRAME.size), file.read(life.page_size)
+            page, commit, salt1, salt2, *told = FRAME.unpack(head)
             sound = before is not None and _follows(head, content, before, life.order)
             before = (told[0], told[1])
             if (salt1, salt2) == life.salt:
-                at = _HEADER.size + (number - 1) * step + _FRAME.size
+                at = HEADER.size + (number - 1) * step + FRAME.size
                 yield Frame(number, page, commit, at, sound=sound)
 
 
 def _follows(head: bytes, content: bytes, before: Sums, order: Order) -> bool:
     reached = checksum(content, checksum(head[:8], before, order), order)
-    return reached == _FRAME.unpack(head)[4:6]
+    return reached == FRAME.unpack(head)[4:6]

@@ -14,6 +14,7 @@ from core import quarantine, recovery
 from core.backup import QueueBackup
 from core.connection import Connection, connect_stdlib
 from core.errors import QueueError
+from core.fileformat import MAGIC
 from core.intent import intent_path
 from core.manifest import SUFFIX
 from core.paths import uri
@@ -21,7 +22,6 @@ from core.paths import uri
 DATABASE = "queue.db"
 BACKUPS = "backups"
 MISSING = "no queue"
-_MAGIC = b"SQLite format 3\0"
 
 
 def content_of(connection: Connection) -> str:
@@ -118,8 +118,8 @@ class Finder:
         if not self._path.is_file():
             return b""
         with self._path.open("rb") as file:
-            head = file.read(len(_MAGIC))
-            return b"" if head == _MAGIC else head + file.read()
+            head = file.read(len(MAGIC))
+            return b"" if head == MAGIC else head + file.read()
 
     def kept(self) -> Kept:
         """Return what is found of its backups."""

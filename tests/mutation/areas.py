@@ -56,7 +56,8 @@ AREAS = {
     "health": Area(
         modules=(
             *("health", "thresholds", "findings", "content_checks", "task_checks", "file_checks"),
-            *("waiting", "viewpoint", "wal", "walsum", "walindex", "defects", "examination"),
+            *("waiting", "viewpoint", "wal", "walsum", "walheader", "walindex", "defects"),
+            *("examination", "fileformat"),
             *("astray", "filesystem"),
         ),
         tests=(
