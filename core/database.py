@@ -15,7 +15,7 @@ from typing import Literal, Self
 from . import forks, recovery, schema
 from .arguments import check_integer
 from .clock import Clock, SystemClock
-from .connection import Connect, Connection, connect_stdlib, roll_back, scalar
+from .connection import Connect, Connection, connect_stdlib, roll_back
 from .errors import (
     CommitUnknownError,
     DatabaseError,
@@ -30,6 +30,7 @@ from .errors import (
 )
 from .files import create_empty, make_folder, publish, remove, sync_file, temporary_beside
 from .paths import resolve, sides, uri, wal_of
+from .slot import Slot, file_at
 from .translation import opening, primary_code, system_translated, translate, translated
 
 Durability = Literal["full", "normal"]
@@ -49,74 +50,6 @@ _NORMAL_WITHOUT_WAL = 2
 # what it was to write is not there whole, and no recovery takes it for a commit. Any other error
 # may come when all is written: a sync that failed says nothing of what is on the disk.
 _UNDONE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
-
-
-def _file_at(path: Path) -> forks.File:
-    """Return which file the path leads to; None on Windows, where none goes that is open."""
-    if os.name == "nt":
-        return None
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
-
-
-class _Slot:
-    """One thread's connection; it is closed when the thread or the database goes.
-
-    Python's ``sqlite3`` crashes when a connection is closed while another thread is in the middle
-    of a statement on it, so a transaction holds ``in_use`` and closing waits for that.
-    """
-
-    def __init__(self, connection: Connection, file: forks.File, log: forks.File) -> None:
-        self.connection = connection
-        self.file = file
-        self.log = log
-        self.pid = os.getpid()
-        self.synchronous: int | None = None
-        self._has_wal: bool | None = None
-        self.in_use = threading.RLock()
-        opened = forks.opened(self, file)
-        self._close = weakref.finalize(self, _close_in_owner, connection, opened)
-
-    @property
-    def open(self) -> bool:
-        """Whether this process can use it."""
-        return self._close.alive and self.pid == os.getpid()
-
-    @property
-    def has_wal(self) -> bool:
-        """Whether it writes ahead; nobody else can change that while it is open."""
-        if self._has_wal is None:
-            self._has_wal = scalar(self.connection, "PRAGMA journal_mode") == "wal"
-        return self._has_wal
-
-    def close_if_idle(self) -> None:
-        """Close it, unless it is in the middle of a transaction."""
-        if self.open and not self.connection.in_transaction:
-            self._close()
-
-    def close(self, wait_s: float) -> None:
-        """Close it; where a transaction outlasts the wait, that is left to the transaction's end.
-
-        Nothing else knows the slot by then, and it closes when the last that does lets go of it.
-        """
-        if self.pid != os.getpid():
-            self._close()
-        elif self.in_use.acquire(timeout=wait_s):
-            try:
-                self._close()
-            finally:
-                self.in_use.release()
-
-
-def _close_in_owner(connection: Connection, opened: forks.Opened) -> None:
-    # A connection carried over a fork must not be closed by the child: that would drop the
-    # parent's locks (https://www.sqlite.org/howtocorrupt.html, section 2.7).
-    if os.getpid() == opened.pid:
-        connection.close()
-        forks.closed(opened)
 
 
 class QueueDatabase:
@@ -166,7 +99,7 @@ class QueueDatabase:
         self.clock: Clock = clock or SystemClock()
         self.connect = connect
         self._local = threading.local()
-        self._slots: weakref.WeakSet[_Slot] = weakref.WeakSet()
+        self._slots: weakref.WeakSet[Slot] = weakref.WeakSet()
         self._slots_lock = threading.Lock()
         self.recovered = recovery.on_opening(self.path, read_only=read_only, connect=connect)
         with system_translated(self.path):
@@ -205,7 +138,7 @@ class QueueDatabase:
         wait_s = self.busy_timeout_ms / 1000 if timeout_s is None else timeout_s
         mode = mode or ("ro" if self.read_only else "rw")
         recovery.refuse_swap(self.path)
-        forks.refuse_inherited(self.path, _file_at(self.path))
+        forks.refuse_inherited(self.path, file_at(self.path))
         with opening(self.path, wait_s):
             connection = self._open(self.path, mode, wait_s)
         try:
@@ -275,7 +208,7 @@ class QueueDatabase:
                 self._begin(slot, durability)
                 try:
                     yield connection
-                    self._refuse_moved(slot)
+                    slot.refuse_moved(self.path)
                 except BaseException as error:
                     roll_back(connection)
                     if isinstance(error, DatabaseMovedError):
@@ -284,7 +217,7 @@ class QueueDatabase:
                     raise
             self._commit(connection)
 
-    def _begin(self, slot: _Slot, durability: Durability) -> None:
+    def _begin(self, slot: Slot, durability: Durability) -> None:
         assert not slot.connection.in_transaction, "transactions do not nest"
         wanted = _SYNCHRONOUS[durability]
         if durability == "normal" and not slot.has_wal:
@@ -294,20 +227,6 @@ class QueueDatabase:
             slot.connection.execute(f"PRAGMA synchronous = {wanted}").close()
             slot.synchronous = wanted
         slot.connection.execute("BEGIN IMMEDIATE")
-
-    def _refuse_moved(self, slot: _Slot) -> None:
-        # SQLite itself goes on and writes to a file without a name
-        # (https://www.sqlite.org/howtocorrupt.html, section 2.5).
-        # Nor does it look whether its log is still there, into which all goes in WAL mode. As long
-        # as one connection is open nobody deletes it but by mistake.
-        if _file_at(self.path) != slot.file or self._log_is_gone(slot):
-            raise DatabaseMovedError(path=str(self.path))
-
-    def _log_is_gone(self, slot: _Slot) -> bool:
-        if slot.log is None or _file_at(wal_of(self.path)) == slot.log:
-            return False
-        # Its own connection may have left WAL mode: then SQLite itself has deleted the log.
-        return bool(scalar(slot.connection, "PRAGMA journal_mode") == "wal")
 
     def _commit(self, connection: Connection) -> None:
         try:
@@ -327,20 +246,20 @@ class QueueDatabase:
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _slot(self) -> _Slot:
-        slot: _Slot | None = getattr(self._local, "slot", None)
+    def _slot(self) -> Slot:
+        slot: Slot | None = getattr(self._local, "slot", None)
         if slot is None or not slot.open:
             # Looked at first: whoever replaces it in between is found out later, and not missed.
-            file = _file_at(self.path)
+            file = file_at(self.path)
             connection = self.open_connection()
-            slot = _Slot(connection, file, _file_at(wal_of(self.path)))
+            slot = Slot(connection, file, file_at(wal_of(self.path)))
             with self._slots_lock:
                 self._local.slot = slot
                 self._slots.add(slot)
         return slot
 
     @contextlib.contextmanager
-    def _in_use(self) -> Iterator[_Slot]:
+    def _in_use(self) -> Iterator[Slot]:
         """Yield this thread's slot, which nobody closes during the body."""
         while True:
             slot = self._slot()

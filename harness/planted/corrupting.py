@@ -40,7 +40,7 @@ DEFECTS = (
         wrong="A forked child opens the queue beside the connection that it inherited: its parent "
         "deletes the log under it, and nothing that it is told to put in gets there.",
         changes=(
-            Change("core.database", "_Slot.close_if_idle", _nothing),
+            Change("core.slot", "Slot.close_if_idle", _nothing),
             Change("core.forks", "refuse_inherited", _nothing),
         ),
         catches=(

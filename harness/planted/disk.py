@@ -40,7 +40,7 @@ def _stay_open(_right: Right) -> Right:
 
 
 def _unseen(_right: Right) -> Right:
-    def refuse_moved(_self: Any, _slot: Any) -> None:  # noqa: ANN401 - as the right one
+    def refuse_moved(_self: Any, _path: Any) -> None:  # noqa: ANN401 - as the right one
         return
 
     return refuse_moved
@@ -91,7 +91,7 @@ DEFECTS = (
         name="moved-file-unseen",
         group="disk",
         wrong="Once somebody has replaced the queue's file, tasks go where nobody finds them.",
-        changes=(Change("core.database", "QueueDatabase._refuse_moved", _unseen),),
+        changes=(Change("core.slot", "Slot.refuse_moved", _unseen),),
         catches=(
             Catch(
                 "test_disk_surroundings.py::test_database_moved_under_a_worker_takes_no_task_along",

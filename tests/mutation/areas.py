@@ -93,6 +93,7 @@ AREAS = {
         modules=(
             *("database", "schema", "files", "primitives", "paths", "holders", "observer"),
             *("translation", "clock", "connection", "arguments", "forks"),
+            "slot",
         ),
         tests=(
             *("database", "schema", "files", "paths", "holders", "observer", "translation"),
