@@ -32,42 +32,48 @@ _TONES: dict[str, Tone] = {
 }
 
 
+_Full = Annotated[
+    bool, typer.Option("--full", help="The whole integrity check, not the quick one.")
+]
+_Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=WARN/FAIL",
+        show_default=False,
+        help="Hold it against this limit, as wal_mb=50/100; may be given again.",
+    ),
+]
+_Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        show_default=False,
+        help="Take limits from this file; else from queuedrill.toml here, if there is one.",
+    ),
+]
+_Textfile = Annotated[
+    str | None,
+    typer.Option(
+        "--prometheus",
+        metavar="FILE",
+        show_default=False,
+        help="Also put it into this .prom file, for a textfile collector.",
+    ),
+]
+_Fix = Annotated[
+    bool, typer.Option("--fix", help="Say what would mend it, ask, and do what loses nothing.")
+]
+
+
 def health(
     *,
-    full: Annotated[
-        bool, typer.Option("--full", help="The whole integrity check, not the quick one.")
-    ] = False,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--limit",
-            metavar="NAME=WARN/FAIL",
-            show_default=False,
-            help="Hold it against this limit, as wal_mb=50/100; may be given again.",
-        ),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            show_default=False,
-            help="Take limits from this file; else from queuedrill.toml here, if there is one.",
-        ),
-    ] = None,
-    prometheus: Annotated[
-        str | None,
-        typer.Option(
-            "--prometheus",
-            metavar="FILE",
-            show_default=False,
-            help="Also put it into this .prom file, for a textfile collector.",
-        ),
-    ] = None,
-    fix: Annotated[
-        bool,
-        typer.Option("--fix", help="Say what would mend it, ask, and do what loses nothing."),
-    ] = False,
+    full: _Full = False,
+    limit: _Limits = None,
+    config: _Config = None,
+    prometheus: _Textfile = None,
+    fix: _Fix = False,
     yes: Yes = False,
     db: Db = None,
     backup_dir: BackupDir = None,
@@ -106,17 +112,22 @@ def health(
             report = look()
             console.say("Now:")
             _say(console, report)
-        console.exit_code = _CODES[report.level.name]
-        console.facts.update(
-            level=report.level.name,
-            judged=report.judged,
-            seconds=report.seconds,
-            findings=[_facts(found) for found in report.findings],
-            metrics=dict(report.metrics),
-            limits=[vars(bound) for bound in limits.bounds],
-        )
+        _tell_programs(console, report, limits)
         if textfile is not None:
             _write(textfile, path, report)
+
+
+def _tell_programs(console: Console, report: "HealthReport", limits: "Limits") -> None:
+    """Leave the verdict in the exit code, and all of it in the facts."""
+    console.exit_code = _CODES[report.level.name]
+    console.facts.update(
+        level=report.level.name,
+        judged=report.judged,
+        seconds=report.seconds,
+        findings=[_facts(found) for found in report.findings],
+        metrics=dict(report.metrics),
+        limits=[vars(bound) for bound in limits.bounds],
+    )
 
 
 def _limits(words: Sequence[str], config: str | None) -> "Limits":
