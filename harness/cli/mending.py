@@ -76,7 +76,7 @@ def mend_what_can_be(console: Console, fixes: Sequence[tuple[str, str]], *, yes:
     """
     found = mends(fixes)
     for mend in found:
-        who = "would run" if mend.harmless else "for you to do, since it replaces or removes"
+        who = "would run" if mend.harmless else "for you to decide and type"
         console.say(f"  {mend.finding}: {who}: {mend.command}")
     ended: dict[str, int] = {}
     harmless = [mend for mend in found if mend.harmless]
