@@ -73,6 +73,8 @@ class Search:
         self._status = status
         self._configurations: set[_Configuration] = {(ABSENT if known else ANY, frozenset())}
         self._pending: dict[int, Operation] = {}
+        # Tokens that are still to be handed out.
+        self._tokens = {number: op.fence for number, op in enumerate(ops) if op.op == "claim"}
         self._now_s = -math.inf
 
     def run(self) -> Unexplained | None:
@@ -88,6 +90,7 @@ class Search:
                 continue
             before = self._configurations
             op = self._pending.pop(number)
+            self._tokens.pop(number, None)
             self._configurations = {
                 (state, done - {number}) for state, done in before if number in done
             }
@@ -148,7 +151,12 @@ class Search:
         states = {state for state, _done in self._configurations}
         if ANY in states or self._world.restored or not self._world.machine.fenced:
             return
-        gone = {number for number in stale if Held(self._ops[number].fence) not in states}
+        coming = set(self._tokens.values())
+        gone = {
+            number
+            for number in stale
+            if (fence := self._ops[number].fence) not in coming and Held(fence) not in states
+        }
         for number in gone:
             del self._pending[number]
         if gone:

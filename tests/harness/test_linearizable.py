@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.checkers import Valid, explain, linearizable
@@ -235,7 +235,30 @@ def _explains(machine, order, status):
     return any(machine.ends_as(state, status) for state in states)
 
 
+def _op(number, kind, start, returned=None, fence=None):
+    return Operation(
+        number=number,
+        worker="w",
+        op=kind,
+        invoked_s=start,
+        returned_s=returned,
+        outcome=Outcome.UNKNOWN if returned is None else Outcome.OK,
+        key="k",
+        task_id=1,
+        fence=fence,
+    )
+
+
 @settings(max_examples=400, deadline=None)
+@example(
+    [
+        _op(0, "complete", 0.0, fence="y"),
+        _op(1, "enqueue", 0.0, 0.0),
+        _op(2, "enqueue", 0.0),
+        _op(3, "claim", 1.0, 1.0, fence="y"),
+    ],
+    "completed",
+)
 @given(few_operations(), st.sampled_from(["queued", "leased", "completed", "dead_letter"]))
 def test_the_search_agrees_with_trying_every_order(ops, status):
     """The search finds an order exactly where there is one."""
