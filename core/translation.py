@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,8 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What SQLite says, with a code of no meaning, of a header with a schema format above 4
 # (https://www.sqlite.org/fileformat2.html#schema_format_number).
 _UNKNOWN_FORMAT = "unsupported file format"
+# What Python's sqlite3 says, with no code at all, of text in a row that is no UTF-8.
+_NO_TEXT = re.compile(r"Could not decode to UTF-8 column '([^']*)'")
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -77,6 +80,9 @@ def translate(error: sqlite3.Error, path: Path, waited_s: float) -> DatabaseErro
     code = primary_code(error)
     if code in _BUSY:
         return DatabaseBusyError(path=str(path), waited_s=waited_s)
+    if found := _NO_TEXT.match(str(error)):
+        detail = f"column {found[1]} holds text that is no UTF-8"
+        return DatabaseCorruptError(path=str(path), detail=detail)
     leaf = NotADatabaseError if str(error) == _UNKNOWN_FORMAT else _LEAVES.get(code)
     return None if leaf is None else leaf(path=str(path), detail=str(error))
 

@@ -68,3 +68,16 @@ def test_real_lock_is_told_as_busy_with_the_time_waited(tmp_path):
         first.execute("BEGIN IMMEDIATE")
         with pytest.raises(errors.DatabaseBusyError, match=r"0\.0 s"), translated(path, 0.0):
             second.execute("BEGIN IMMEDIATE")
+
+
+def test_text_that_is_none_is_told_with_its_column_and_not_with_what_is_in_it():
+    """Python's own error has no code, and quotes all of a row that somebody else may have made."""
+    sql = "SELECT CAST(x'787878ff' AS TEXT) AS max_attempts"
+    with (
+        contextlib.closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(errors.DatabaseCorruptError, match="column max_attempts") as caught,
+        translated(PATH),
+    ):
+        connection.execute(sql).fetchall()
+
+    assert "xxx" not in str(caught.value)
